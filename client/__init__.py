@@ -1,0 +1,1 @@
+"""A hospital: the only party that sees images."""

@@ -1,0 +1,64 @@
+"""The census: what a site holds, counted, and which frozen weights it has."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from numpy.typing import NDArray
+
+from client.data.manifest import Example
+from client.site import Site
+from common.asks import CensusTold, Part
+from common.model.network import front_digest
+from common.study.schema import Study
+from common.wire import Request
+
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+_SOFTWARE = ("leukofed", "torch", "torchvision", "timm", "xgboost", "numpy")
+
+
+def answer_census(
+    site: Site, study: Study, _request: Request
+) -> tuple[CensusTold, Mapping[str, NDArray[Any]]]:
+    """Count this site's usable examples per part and class.
+
+    Classes with fewer examples than the site's limit are named as withheld instead.
+    """
+    bench = site.bench(study)
+    told: dict[Part, dict[str, int]] = {}
+    withheld: dict[Part, tuple[str, ...]] = {}
+    for part in PARTS:
+        counts = count_classes(bench.examples(part), study)
+        few = withheld_classes(counts, site.config.limits.fewest_examples)
+        told[part] = {name: n for name, n in counts.items() if name not in few}
+        withheld[part] = few
+    return CensusTold(
+        examples=told,
+        withheld=withheld,
+        groups={part: len({e.group for e in bench.examples(part)}) for part in PARTS},
+        grouped_by=bench.holdings.grouped_by,
+        excluded=bench.holdings.excluded,
+        weights={branch.architecture: front_digest(branch) for branch in bench.branches},
+        software={name: _version(name) for name in _SOFTWARE},
+        numerics=bench.extractor.numerics.model_dump(),
+    ), {}
+
+
+def count_classes(examples: Sequence[Example], study: Study) -> dict[str, int]:
+    """Count examples per class of the study, zeros included."""
+    counts = dict.fromkeys(study.labels.classes, 0)
+    for example in examples:
+        counts[study.labels.classes[example.label]] += 1
+    return counts
+
+
+def withheld_classes(counts: Mapping[str, int], fewest: int) -> tuple[str, ...]:
+    """Name the classes whose count is told by nobody: some examples, but fewer than `fewest`."""
+    return tuple(name for name, n in counts.items() if 0 < n < fewest)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,1 @@
+"""The command of hospital IT: leukofed-site."""

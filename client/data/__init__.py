@@ -1,0 +1,1 @@
+"""A site's images: manifest, groups, splits, caches."""

@@ -1,0 +1,168 @@
+"""The site's part in training: sums for standardising, then differences of trained arrays."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
+from torch import nn
+
+from client.site import Bench, Site
+from client.training.fit import Schedule, falling_rate, fit_dense, fit_tail
+from client.training.numerics import threads
+from common.asks import FitAsk, FitTold, MomentsTold
+from common.errors import DataError
+from common.model.network import Branch, fusion_arrays, trained_arrays
+from common.seeds import seed_for, stream
+from common.study.phases import BackbonesPhase, FusionPhase
+from common.study.schema import Study
+from common.updates.differences import difference
+from common.updates.moments import moment_sums
+from common.wire import Request
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def answer_moments(site: Site, study: Study, request: Request) -> tuple[MomentsTold, Arrays]:
+    """Sum this site's training features and their squares."""
+    bench = _ready(site, study, request)
+    features = bench.features(request, "train")[:, 0]
+    return MomentsTold(examples=len(features)), moment_sums(features)
+
+
+def answer_fit(site: Site, study: Study, request: Request) -> tuple[FitTold, Arrays]:
+    """Train what came down on this site's images; return what changed."""
+    if not isinstance(request.ask, FitAsk):
+        raise TypeError(request.ask)
+    bench = _ready(site, study, request)
+    fit = {"heads": _fit_heads, "tails": _fit_tails, "fusion": _fit_fusion}[request.ask.stage]
+    return fit(site, bench, request)
+
+
+def _fit_heads(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arrays]:
+    settings = bench.study.phase(BackbonesPhase)
+    schedule = Schedule(
+        settings.head_epochs, settings.batch_size, settings.head_learning_rate,
+        settings.weight_decay,
+    )  # fmt: skip
+    validation = bench.features(request, "validation")[:, 0]
+    logits = _mean_log_probabilities(bench.branches, validation)
+    features, labels = bench.features(request, "train", settings.views), bench.labels("train")
+    loss_sum, start = 0.0, 0
+    for branch in bench.branches:
+        own = features[:, :, start : start + branch.width]
+        start += branch.width
+        with threads(bench.extractor.numerics):
+            loss_sum += fit_dense(
+                list(branch.head.parameters()), branch.logits, own, labels, schedule,
+                _generator(bench.study, request, branch.architecture),
+            )  # fmt: skip
+    update = _difference(site, bench, ("heads",))
+    return _told(bench, loss_sum / len(bench.branches), logits), update
+
+
+def _fit_tails(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arrays]:
+    settings = bench.study.phase(BackbonesPhase)
+    schedule = Schedule(
+        settings.tail_epochs,
+        settings.batch_size,
+        falling_rate(
+            settings.learning_rate, settings.final_rate,
+            request.step.round - settings.head_rounds, settings.tail_rounds,
+        ),
+        settings.weight_decay,
+    )  # fmt: skip
+    extractor, examples, labels = bench.extractor, bench.examples("train"), bench.labels("train")
+    held_back = bench.examples("validation")
+    extractor.fill(examples, settings.views)
+    validation = [extractor.features_now(branch, held_back) for branch in bench.branches]
+    logits = _mean_log_probabilities(bench.branches, np.concatenate(validation, axis=1))
+    loss_sum = 0.0
+    for number, branch in enumerate(bench.branches):
+
+        def draw(
+            images: NDArray[np.int64], views: NDArray[np.int64], number: int = number
+        ) -> NDArray[Any]:
+            return extractor.draw(number, examples, images, views)
+
+        with threads(extractor.numerics):
+            loss_sum += fit_tail(
+                branch, draw, settings.views, labels, schedule,
+                _generator(bench.study, request, branch.architecture), extractor.numerics,
+            )  # fmt: skip
+    update = _difference(site, bench, ("heads", "tails"))
+    return _told(bench, loss_sum / len(bench.branches), logits), update
+
+
+def _fit_fusion(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arrays]:
+    settings = bench.study.phase(FusionPhase)
+    rate = falling_rate(
+        settings.learning_rate, settings.final_rate, request.step.round, settings.rounds
+    )
+    schedule = Schedule(settings.local_epochs, settings.batch_size, rate, settings.weight_decay)
+    views = bench.study.phase(BackbonesPhase).views
+    fusion = bench.fusion(site.parts)
+    with torch.inference_mode():
+        validation = torch.from_numpy(bench.features(request, "validation")[:, 0])
+        logits = log_softmax(fusion(validation).double().numpy(), axis=1)
+    with threads(bench.extractor.numerics):
+        loss_sum = fit_dense(
+            [p for p in fusion.parameters() if p.requires_grad], fusion,
+            bench.features(request, "train", views), bench.labels("train"), schedule,
+            _generator(bench.study, request, "fusion"),
+        )  # fmt: skip
+    update = difference(fusion_arrays(fusion), site.parts["fusion"])
+    return _told(bench, loss_sum, logits), {f"fusion/{name}": a for name, a in update.items()}
+
+
+def _ready(site: Site, study: Study, request: Request) -> Bench:
+    """Return the study's bench with the parts that came down loaded."""
+    bench = site.bench(study)
+    if not bench.examples("train"):
+        raise DataError("the site has no training images", fix="check the manifest's split")
+    bench.load(site.parts, request)
+    return bench
+
+
+def _mean_log_probabilities(
+    branches: Sequence[Branch], features: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the log of the branches' mean softmax probabilities, (n, classes)."""
+    logs, start = [], 0
+    with torch.inference_mode():
+        for branch in branches:
+            own = torch.from_numpy(features[:, start : start + branch.width])
+            start += branch.width
+            logs.append(nn.functional.log_softmax(branch.logits(own).double(), dim=1).numpy())
+    mean: NDArray[np.float64] = logsumexp(np.stack(logs), axis=0) - np.log(len(logs))
+    return mean
+
+
+def _difference(site: Site, bench: Bench, parts: Sequence[str]) -> dict[str, NDArray[np.float16]]:
+    """Return what training changed in these parts, names prefixed by the part."""
+    return {
+        f"{part}/{name}": array
+        for part in parts
+        for name, array in difference(
+            trained_arrays(bench.branches, part), site.parts[part]
+        ).items()
+    }
+
+
+def _told(bench: Bench, loss_sum: float, logs: NDArray[np.float64]) -> FitTold:
+    truth = bench.labels("validation")
+    return FitTold(
+        examples=len(bench.examples("train")),
+        loss_sum=loss_sum,
+        validation_examples=len(truth),
+        validation_correct=int((logs.argmax(axis=1) == truth).sum()),
+        validation_loss_sum=float(-logs[np.arange(len(truth)), truth].sum()),
+    )
+
+
+def _generator(study: Study, request: Request, purpose: str) -> np.random.Generator:
+    """Open the random stream of one round of training at this site."""
+    step = request.step
+    return stream(seed_for(study.seed, "fit"), step.phase, step.round, step.site, purpose)

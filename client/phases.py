@@ -1,0 +1,73 @@
+"""What a site does with a request: decide, work, and let the answer out through the one door."""
+
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from numpy.typing import NDArray
+
+from client.site import Site
+from common.asks import Told
+from common.errors import LeukofedError
+from common.study.schema import Study
+from common.wire import Reply, Request, decode_request, encode_reply
+
+Answer = tuple[Told, Mapping[str, NDArray[Any]]]
+Work = Callable[[Site, Study, Request], Answer]
+
+# A kind's room is imported when it is first asked for, so that a site that only counts its
+# examples never pays for training.
+_ROOMS = {
+    "census": "client.census",
+    "moments": "client.fitting",
+    "fit": "client.fitting",
+    "booster": "client.boosting",
+    "calibration": "client.evaluation",
+    "evaluation": "client.evaluation",
+}
+
+
+def handle(data: bytes, site: Site) -> bytes:
+    """Answer one request; the only way in and out of a site.
+
+    The same request gets the same bytes again. A request that the site declines, or whose data
+    break the contract, is answered with the reason; bugs keep their traceback.
+
+    Args:
+        data: an encoded `common.wire.Request`.
+        site: whose images are meant.
+
+    Returns:
+        An encoded `common.wire.Reply`.
+
+    Raises:
+        WireError: the bytes are no request.
+    """
+    request = decode_request(data)
+    start = time.monotonic()
+    try:
+        study = site.study(request)
+        earlier = site.door.earlier(request)
+        if earlier is not None:
+            return earlier
+        site.door.admit(request, study)
+        needs = tuple(site.parts.take(request))
+        if needs:
+            reply = Reply(request.step, request.digest, "needs-parts", needs=needs)
+            return site.door.turn_away(request, encode_reply(reply))
+        told, arrays = _work(request)(site, study, request)
+        seconds = time.monotonic() - start
+        reply = Reply(request.step, request.digest, "done", told, arrays, seconds=seconds)
+        return site.door.release(request, encode_reply(reply))
+    except LeukofedError as error:
+        reply = Reply(
+            request.step, request.digest, "refused", problem=error.problem, fix=error.fix
+        )
+        return site.door.turn_away(request, encode_reply(reply), error.local_detail)
+
+
+def _work(request: Request) -> Work:
+    kind = request.ask.kind
+    work: Work = getattr(import_module(_ROOMS[kind]), f"answer_{kind}")
+    return work

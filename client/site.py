@@ -1,0 +1,149 @@
+"""A site at work: its file, its approved studies, and what stays warm between requests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from client.activations import Extractor
+from client.data.cache import ActivationCache
+from client.data.manifest import Example
+from client.egress.door import Door
+from client.holdings import Holdings, examine
+from client.site_config import SiteConfig
+from client.training.numerics import fastest, settled_numerics, threads
+from common.asks import Part
+from common.errors import RequestRefused
+from common.model.initial import build_branches
+from common.model.network import Branch, Fusion, build_fusion, load_branches, load_fusion
+from common.study.schema import Study
+from common.wire import Request
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass
+class PartStore:
+    """The newest arrays of each part that came down, in memory: a restarted site asks again."""
+
+    held: dict[str, tuple[str, Arrays]] = field(default_factory=dict)
+
+    def take(self, request: Request) -> list[str]:
+        """Keep the parts that travel with a request; return the parts that are missing."""
+        for name, arrays in request.arrays.items():
+            self.held[name] = (request.parts[name], arrays)
+        return [
+            name
+            for name, digest in request.parts.items()
+            if name not in self.held or self.held[name][0] != digest
+        ]
+
+    def __getitem__(self, name: str) -> Arrays:
+        return self.held[name][1]
+
+
+class Bench:
+    """What one study needs on this machine: branches, cached activations, examples by part."""
+
+    def __init__(self, study: Study, config: SiteConfig) -> None:
+        self.study = study
+        self.config = config
+        self._loaded: dict[str, str] = {}
+
+    @cached_property
+    def branches(self) -> list[Branch]:
+        """The backbones, built once."""
+        return build_branches(self.study, self.config.weights)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The path from image to features."""
+        numerics = settled_numerics(
+            self.config.numerics, self.config.state / "numerics.json", self._measure
+        )
+        cache = ActivationCache(self.config.cache.folder, int(self.config.cache.limit_gb * 1e9))
+        return Extractor(self.study, self.branches, cache, numerics)
+
+    @cached_property
+    def holdings(self) -> Holdings:
+        """The site's examples by part, and what was left out."""
+        return examine(self.config, self.study)
+
+    def examples(self, part: Part) -> Sequence[Example]:
+        """Return the usable examples of a part."""
+        return self.holdings.parts[part]
+
+    def labels(self, part: Part) -> NDArray[np.int64]:
+        """Return their labels, int64 (n,)."""
+        return np.array([example.label for example in self.examples(part)], dtype=np.int64)
+
+    def load(self, parts: PartStore, request: Request) -> None:
+        """Set the branches to the parts that a request names."""
+        wanted = {
+            name: digest
+            for name, digest in request.parts.items()
+            if name in ("constants", "tails", "heads", "moments")
+        }
+        load_branches(self.branches, {name: parts[name] for name in wanted})
+
+    def features(self, request: Request, part: Part, views: int = 1) -> NDArray[np.float32]:
+        """Return concatenated features float32 (images, views, width) of the loaded tails."""
+        digest = f"{request.parts['constants']}-{request.parts['tails']}"
+        return self.extractor.features(self.examples(part), views, digest)
+
+    def fusion(self, parts: PartStore) -> Fusion:
+        """Build the fusion block with the arrays that came down."""
+        fusion = build_fusion(self.study, self.extractor.width)
+        load_fusion(fusion, parts["fusion"], parts["fusion-moments"])
+        return fusion
+
+    def _measure(self) -> Any:
+        size = self.study.imaging.size
+        images = torch.zeros(16, 3, size, size)
+        return fastest(self.branches[0].front, images)
+
+
+class Site:
+    """One hospital's side of every run.
+
+    Args:
+        config: the site file.
+        approved: the studies it takes part in, by digest.
+    """
+
+    def __init__(self, config: SiteConfig, approved: Mapping[str, Study]) -> None:
+        self.config = config
+        self.approved = approved
+        self.door = Door(config.state, config.name, config.limits)
+        self.parts = PartStore()
+        self._benches: dict[str, Bench] = {}
+
+    def study(self, request: Request) -> Study:
+        """Return the approved study that a request belongs to.
+
+        Raises:
+            RequestRefused: the request is meant for another site, or its study is not approved.
+        """
+        if request.step.site != self.config.name:
+            raise RequestRefused(
+                f"the request is for site {request.step.site}, this is {self.config.name}",
+                fix="compare the site names at both ends",
+            )
+        try:
+            return self.approved[request.step.study]
+        except KeyError as error:
+            raise RequestRefused(
+                f"study {request.step.study[:12]} is not approved at this site",
+                fix="ask the hospital to approve this study, digest for digest",
+            ) from error
+
+    def bench(self, study: Study) -> Bench:
+        """Return what is kept warm for a study."""
+        if study.digest not in self._benches:
+            self._benches[study.digest] = Bench(study, self.config)
+        return self._benches[study.digest]

@@ -1,0 +1,90 @@
+"""The site file: what only the hospital may decide."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from common.study.phases import PHASE_ORDER, PhaseName
+from common.study.schema import SiteName
+from common.study.strict import Strict
+from common.yaml_file import load_yaml
+
+
+class Images(Strict):
+    """Where the images are."""
+
+    manifest: Path
+    """The manifest CSV; image paths in it are relative to its folder."""
+    only: dict[str, str] = Field(default_factory=dict)
+    """Keep only rows with these values in these columns, for example `{ward: A}`."""
+
+
+class Cache(Strict):
+    """Where activations are kept, so that an image passes the frozen front once."""
+
+    folder: Path
+    """A folder on a fast disk; it may be deleted at any time."""
+    limit_gb: float = Field(default=20.0, gt=0)
+    """Most disk the cache may take, in units of 10^9 bytes."""
+
+
+class Limits(Strict):
+    """What may leave this site, whatever a study asks."""
+
+    phases: tuple[PhaseName, ...] = PHASE_ORDER
+    """Phases this site takes part in."""
+    fewest_examples: int = Field(default=5, ge=0)
+    """A class with fewer examples than this is not counted to the coordinator."""
+    most_rounds: int = Field(default=200, ge=1)
+    """Most exchanges that this site answers in one run."""
+    largest_payload_mb: float = Field(default=200.0, gt=0)
+    """Largest reply, in units of 10^6 bytes."""
+
+
+class Numerics(Strict):
+    """How this machine computes; measured once and kept, so that bits repeat."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Type of activations and products; weights stay float32."""
+    channels_last: bool = False
+    """Memory layout of images."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of torch."""
+
+
+class SiteConfig(Strict):
+    """One hospital's own file; `docs/site.md` is generated from these fields."""
+
+    name: SiteName
+    """The name under which the site was admitted."""
+    images: Images
+    """Its images."""
+    state: Path
+    """Folder of the site's own records: what left, what was measured."""
+    cache: Cache
+    """Its cache."""
+    weights: Path | None = None
+    """Folder of pre-trained weights, `ARCHITECTURE.safetensors`; null: the user's own cache."""
+    numerics: Numerics | Literal["auto"] = "auto"
+    """`auto`: measured once on this machine, then kept in the state folder."""
+    limits: Limits = Limits()
+    """What may leave."""
+
+
+def load_site_config(path: Path) -> SiteConfig:
+    """Read and check a site file; relative paths in it start at its folder.
+
+    Raises:
+        ConfigError: as `common.yaml_file.load_yaml` says.
+    """
+    config = load_yaml(path, SiteConfig, fix="correct these keys; see docs/site.md")
+    here = path.parent
+    return config.model_copy(
+        update={
+            "images": config.images.model_copy(update={"manifest": here / config.images.manifest}),
+            "state": here / config.state,
+            "cache": config.cache.model_copy(update={"folder": here / config.cache.folder}),
+            "weights": None if config.weights is None else here / config.weights,
+        }
+    )

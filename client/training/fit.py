@@ -1,0 +1,134 @@
+"""Local training: heads, tails and the fusion block, each from cached activations."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from client.site_config import Numerics
+from client.training.numerics import autocast, laid_out
+from common.model.network import Branch
+
+Draw = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one round of local training runs."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+
+
+def falling_rate(first: float, final_share: float, round_number: int, rounds: int) -> float:
+    """Return the learning rate of a round: a half cosine from `first` to its `final_share`.
+
+    Loshchilov and Hutter 2017, eq. 5, without restarts, over the study's rounds:
+    rate(r) = first * (s + (1 - s) * (1 + cos(pi * (r - 1) / (R - 1))) / 2).
+    """
+    progress = (round_number - 1) / max(1, rounds - 1)
+    return first * (final_share + (1 - final_share) * (1 + math.cos(math.pi * progress)) / 2)
+
+
+def fit_dense(
+    parameters: Sequence[nn.Parameter],
+    forward: Callable[[Tensor], Tensor],
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    schedule: Schedule,
+    generator: np.random.Generator,
+) -> float:
+    """Train dense layers on features that are already computed.
+
+    Args:
+        parameters: what is trained, in place.
+        forward: maps features float32 (n, width) to logits (n, classes).
+        features: float32 (images, views, width); each pass draws one view of every image.
+        labels: int64 (images,).
+        schedule: epochs, batch size, rate.
+        generator: orders the images and draws the views.
+
+    Returns:
+        Cross-entropy in nats, summed over the images of the last pass.
+    """
+    optimizer = torch.optim.AdamW(
+        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    loss_sum = 0.0
+    for epoch in _epochs(len(labels), features.shape[1], schedule, generator):
+        loss_sum = 0.0
+        for images, views in epoch:
+            batch = torch.from_numpy(features[images, views])
+            loss_sum += _step(optimizer, forward(batch), labels[images])
+    return loss_sum
+
+
+def fit_tail(
+    branch: Branch,
+    draw: Draw,
+    views: int,
+    labels: NDArray[np.int64],
+    schedule: Schedule,
+    generator: np.random.Generator,
+    numerics: Numerics,
+) -> float:
+    """Train the tail and the head of one backbone in place, from the front's activations.
+
+    Args:
+        branch: its tail's trained parameters and its head are updated.
+        draw: returns the activations float16 (n, channels, height, width) of images and views,
+            both int64 (n,).
+        views: how many views each image has.
+        labels: int64 (images,).
+        schedule: epochs, batch size, rate.
+        generator: orders the images and draws the views.
+        numerics: precision and layout of this machine.
+
+    Returns:
+        Cross-entropy in nats, summed over the images of the last pass.
+    """
+    trained = [p for p in (*branch.tail.parameters(), *branch.head.parameters()) if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    loss_sum = 0.0
+    for epoch in _epochs(len(labels), views, schedule, generator):
+        loss_sum = 0.0
+        for images, drawn in epoch:
+            activations = laid_out(torch.from_numpy(draw(images, drawn)).float(), numerics)
+            with autocast(numerics):
+                features = branch.tail(activations)
+            loss_sum += _step(optimizer, branch.logits(features.float()), labels[images])
+    return loss_sum
+
+
+def _step(optimizer: torch.optim.Optimizer, logits: Tensor, labels: NDArray[np.int64]) -> float:
+    """Take one step down the batch's mean cross-entropy; return its sum."""
+    loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss.detach()) * len(labels)
+
+
+Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _epochs(
+    images: int, views: int, schedule: Schedule, generator: np.random.Generator
+) -> Iterator[list[Batch]]:
+    """Yield, epoch by epoch, batches of image numbers with a drawn view for each."""
+    for _ in range(schedule.epochs):
+        order = generator.permutation(images)
+        drawn = generator.integers(views, size=images)
+        batches = math.ceil(images / schedule.batch_size)
+        yield [
+            (part, drawn[part]) for part in np.array_split(order, batches)
+        ]  # parts of nearly equal size: no batch of one image

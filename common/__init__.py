@@ -1,0 +1,1 @@
+"""What the parties of a federation agreed on."""

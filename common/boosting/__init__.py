@@ -1,0 +1,1 @@
+"""Arithmetic of the federated histogram booster, in numpy only."""

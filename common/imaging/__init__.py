@@ -1,0 +1,1 @@
+"""From an encoded smear image to the pixels a backbone sees."""

@@ -1,0 +1,1 @@
+"""The network; the only rooms of common that know torch."""

@@ -1,0 +1,94 @@
+"""The model before the first round: branches with pre-trained or random weights."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from common.imaging.pipeline import prepare, to_model_input
+from common.imaging.synthetic import calibration_smears
+from common.model.chain import build_backbone, check_is_chain, cut
+from common.model.network import Branch, build_fusion, fusion_arrays, trained_arrays
+from common.model.weights import read_weights
+from common.seeds import seed_for
+from common.study.network import Backbone
+from common.study.schema import Study
+
+_CALIBRATION_IMAGES = 64
+
+
+def build_branches(study: Study, weights: Path | None) -> list[Branch]:
+    """Build every backbone with its weights, cut, and with a head of zeros.
+
+    Args:
+        study: names architectures, cuts and the kind of weights.
+        weights: folder of pre-trained weights; None: the user's cache.
+
+    Raises:
+        ConfigError: an architecture or cut does not exist.
+        WeightsError: weights are missing or not the agreed ones.
+    """
+    return [_branch(study, backbone, weights) for backbone in study.network.backbones]
+
+
+def check_chains(study: Study) -> None:
+    """Check that every backbone of a study can be cut where the study says.
+
+    Raises:
+        ConfigError: an architecture is unknown, no plain chain, or has no such stage.
+    """
+    for backbone in study.network.backbones:
+        check_is_chain(build_backbone(backbone, None), backbone, study.imaging.size)
+
+
+def initial_parts(study: Study, weights: Path | None) -> dict[str, dict[str, NDArray[Any]]]:
+    """Make the arrays of round 0: parts constants, tails, heads and fusion.
+
+    Raises:
+        ConfigError: as in `check_chains`.
+        WeightsError: as in `build_branches`.
+    """
+    check_chains(study)
+    branches = build_branches(study, weights)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_for(study.seed, "initial fusion"))
+        fusion = build_fusion(study, sum(branch.width for branch in branches))
+    parts = {name: trained_arrays(branches, name) for name in ("constants", "tails", "heads")}
+    return parts | {"fusion": fusion_arrays(fusion)}
+
+
+def _branch(study: Study, backbone: Backbone, folder: Path | None) -> Branch:
+    if study.network.weights == "random":
+        with torch.random.fork_rng():
+            torch.manual_seed(seed_for(study.seed, "random weights", backbone.architecture))
+            model = build_backbone(backbone, None)
+        _calibrate(model, study)
+    else:
+        model = build_backbone(backbone, read_weights(study.network, backbone, folder))
+    front, tail = cut(model, backbone)
+    width = int(getattr(model, "head_hidden_size", None) or model.num_features)
+    branch = Branch(backbone.architecture, front, tail, width, len(study.labels.classes))
+    nn.init.zeros_(branch.head.weight)
+    nn.init.zeros_(branch.head.bias)
+    return branch
+
+
+@torch.no_grad()
+def _calibrate(model: nn.Module, study: Study) -> None:
+    """Set BatchNorm statistics of random weights from generated smears.
+
+    Frozen identity statistics would let activations explode or collapse with depth.
+    """
+    smears = calibration_smears(study.seed, _CALIBRATION_IMAGES, study.imaging.size)
+    images = np.stack([prepare(smear, study.imaging) for smear in smears])
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average over all batches
+        norm.train()
+    for batch in np.array_split(images, max(1, len(images) // 16)):
+        model(torch.from_numpy(to_model_input(batch)))
+    model.eval()

@@ -1,0 +1,1 @@
+"""Counts that add across sites, and the metrics derived from them."""

@@ -1,0 +1,1 @@
+"""The study file: what a federation agreed to do."""

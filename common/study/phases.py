@@ -1,0 +1,137 @@
+"""The phases of a study, in the order in which they run, and the settings of each."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from common.study.strict import Strict
+
+
+class CensusPhase(Strict):
+    """Sites count their examples and prove that they hold the same frozen weights."""
+
+    name: Literal["census"] = "census"
+
+
+class BackbonesPhase(Strict):
+    """Both backbones, each with its own softmax head: first the heads alone, then the tails."""
+
+    name: Literal["backbones"] = "backbones"
+    head_rounds: int = Field(default=3, ge=0)
+    """Rounds that train only the two softmax heads, on frozen features."""
+    head_epochs: int = Field(default=10, ge=1)
+    """Passes over a site's examples in a head round."""
+    head_learning_rate: float = Field(default=3e-3, gt=0)
+    """AdamW rate of the first head round."""
+    tail_rounds: int = Field(default=4, ge=0)
+    """Rounds that train tails and heads."""
+    tail_epochs: int = Field(default=1, ge=1)
+    """Passes over a site's examples in a tail round."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """AdamW rate of the first tail round."""
+    final_rate: float = Field(default=0.1, gt=0, le=1)
+    """Share of the first rate that is left in the last round; it falls along a cosine."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Decoupled weight decay (Loshchilov and Hutter 2019)."""
+    batch_size: int = Field(default=32, ge=2)
+    """Examples per optimiser step."""
+    views: int = Field(default=2, ge=1, le=16)
+    """Views of each training image: the image itself, and augmented ones."""
+    norm_bound: float = Field(default=100.0, gt=0)
+    """Largest Euclidean norm of an update that the coordinator accepts."""
+
+
+class FusionPhase(Strict):
+    """Dense layers H1 and H2 with a temporary softmax head, on concatenated features."""
+
+    name: Literal["fusion"] = "fusion"
+    rounds: int = Field(default=6, ge=1)
+    """Exchanges."""
+    local_epochs: int = Field(default=4, ge=1)
+    """Passes over a site's examples in a round."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """AdamW rate of the first round."""
+    final_rate: float = Field(default=0.1, gt=0, le=1)
+    """Share of the first rate that is left in the last round."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Decoupled weight decay."""
+    batch_size: int = Field(default=32, ge=2)
+    """Examples per optimiser step."""
+    norm_bound: float = Field(default=100.0, gt=0)
+    """Largest Euclidean norm of an update that the coordinator accepts."""
+
+
+class LogGrid(Strict):
+    """Fixed bin edges of the booster's features, spaced evenly in the logarithm."""
+
+    lowest: float = Field(default=0.01, gt=0)
+    """First edge; smaller values, zero among them, share the first bin."""
+    highest: float = Field(default=32.0, gt=0)
+    """Last edge; larger values share the last bin."""
+    levels: int = Field(default=32, ge=3, le=256)
+    """Number of bins."""
+
+
+class BoosterPhase(Strict):
+    """Federated XGBoost, eq. 8-10, on exact sums of gradient histograms."""
+
+    name: Literal["booster"] = "booster"
+    mode: Literal["histogram"] = "histogram"
+    """`histogram`: sites send sums per bin, the coordinator grows ordinary XGBoost trees."""
+    input: Literal["fusion", "concat"] = "fusion"
+    """What the trees read: H2, or the concatenated backbone features (an ablation)."""
+    rounds: int = Field(default=6, ge=1)
+    """Boosting rounds; rounds x depth exchanges in all."""
+    depth: int = Field(default=4, ge=1, le=10)
+    """Levels of a tree."""
+    eta: float = Field(default=0.6, gt=0, le=1)
+    """Shrinkage of each round."""
+    parallel_trees: int = Field(default=3, ge=1)
+    """Trees per class and round (a boosted forest), each on other drawn columns."""
+    columns: float = Field(default=0.5, gt=0, le=1)
+    """Share of the features drawn at each node."""
+    l2: float = Field(default=1.0, ge=0)
+    """XGBoost's lambda."""
+    min_child_weight: float = Field(default=1.0, ge=0)
+    """Fewest summed hessian in a child."""
+    grid: LogGrid = LogGrid()
+    """Bin edges."""
+
+
+class CalibrationPhase(Strict):
+    """One temperature for each classifier (Guo et al. 2017), from sums over validation images."""
+
+    name: Literal["calibration"] = "calibration"
+
+
+class EvaluationPhase(Strict):
+    """Counts over each site's held-back images."""
+
+    name: Literal["evaluation"] = "evaluation"
+    replicates: int = Field(default=500, ge=20, le=5000)
+    """Bootstrap replicates over groups, for 95 % intervals."""
+
+
+class ReleasePhase(Strict):
+    """The coordinator writes the bundle; nothing is asked of the sites."""
+
+    name: Literal["release"] = "release"
+
+
+Phase = Annotated[
+    CensusPhase
+    | BackbonesPhase
+    | FusionPhase
+    | BoosterPhase
+    | CalibrationPhase
+    | EvaluationPhase
+    | ReleasePhase,
+    Field(discriminator="name"),
+]
+
+PhaseName = Literal[
+    "census", "backbones", "fusion", "booster", "calibration", "evaluation", "release"
+]
+PHASE_ORDER: tuple[PhaseName, ...] = (
+    "census", "backbones", "fusion", "booster", "calibration", "evaluation", "release",
+)  # fmt: skip

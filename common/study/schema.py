@@ -1,0 +1,111 @@
+"""The study: one federated experiment, agreed once, known by its digest."""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field, StringConstraints, model_validator
+
+from common.digests import digest_value
+from common.study.data import Data
+from common.study.imaging import Imaging
+from common.study.network import Network
+from common.study.phases import (
+    PHASE_ORDER,
+    BackbonesPhase,
+    BoosterPhase,
+    CalibrationPhase,
+    CensusPhase,
+    EvaluationPhase,
+    FusionPhase,
+    Phase,
+    ReleasePhase,
+)
+from common.study.strict import Strict
+from common.yaml_file import load_yaml
+
+PROTOCOL = 1  # what requests and replies mean; sites and coordinator must agree on it
+SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+Kind = TypeVar("Kind")
+
+
+class LabelSet(Strict):
+    """The classes of a study, in the order of its label numbers."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    """A name for the set, for example `all-subtypes`."""
+    classes: tuple[str, ...] = Field(min_length=2, max_length=64)
+    """The classes; a manifest's labels must be among them."""
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> "LabelSet":
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        return self
+
+
+class Study(Strict):
+    """One federated experiment; `docs/study.md` is generated from these fields."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    """A short name: lower-case letters, digits, hyphens."""
+    protocol: int = Field(default=PROTOCOL, ge=PROTOCOL, le=PROTOCOL)
+    """Version of the exchange between coordinator and sites."""
+    seed: int = Field(default=1, ge=0, le=2**31 - 1)
+    """Every random stream derives from it."""
+    sites: tuple[SiteName, ...] = Field(min_length=1)
+    """Names of the sites invited to every round."""
+    quorum: int = Field(ge=1)
+    """Fewest sites whose replies make a round count."""
+    labels: LabelSet
+    """The classes."""
+    data: Data = Data()
+    """How a site groups and splits its images."""
+    imaging: Imaging = Imaging()
+    """How an image becomes a model's input."""
+    network: Network = Network()
+    """The model."""
+    initial_model: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 over the arrays of the initial model; `leukofed-sim init-model` fills it in."""
+    phases: tuple[Phase, ...] = (
+        CensusPhase(),
+        BackbonesPhase(),
+        FusionPhase(),
+        BoosterPhase(),
+        CalibrationPhase(),
+        EvaluationPhase(),
+        ReleasePhase(),
+    )
+    """What is done, in order."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Study":
+        if len(set(self.sites)) < len(self.sites):
+            raise ValueError("sites: a site is named twice")
+        if self.quorum > len(self.sites):
+            raise ValueError(f"quorum {self.quorum} exceeds the {len(self.sites)} sites listed")
+        names = tuple(phase.name for phase in self.phases)
+        if names != PHASE_ORDER:
+            raise ValueError(f"phases must be, in this order: {', '.join(PHASE_ORDER)}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the study with every default filled in."""
+        return digest_value(self.model_dump(mode="json"))
+
+    def phase(self, kind: type[Kind]) -> Kind:
+        """Return the settings of one phase."""
+        return next(phase for phase in self.phases if isinstance(phase, kind))
+
+
+def load_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        ConfigError: as `common.yaml_file.load_yaml` says.
+    """
+    return load_yaml(
+        path,
+        Study,
+        fix="correct these keys; `leukofed-server study --schema` tells what each one allows",
+    )

@@ -1,0 +1,1 @@
+"""Arithmetic on named arrays: digests of change, exact sums."""

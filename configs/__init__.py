@@ -1,0 +1,1 @@
+"""Studies, site files and scenarios, shipped with the package."""

@@ -1,0 +1,1 @@
+"""The coordinator: adds up what sites send; never imports torch."""

@@ -1,0 +1,1 @@
+"""What the coordinator asks of the sites, one room a phase."""

@@ -1,0 +1,1 @@
+"""The researcher's bench: virtual sites on one machine."""
