@@ -1,7 +1,7 @@
 """Images to activations to features: each computed once, then read from the site's cache."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -147,11 +147,6 @@ class Extractor:
 
     def _key(self, example: Example, number: int) -> str:
         return example.digest if number == 0 else f"{example.digest}-{self.study.seed}-{number}"
-
-
-def tail_digest(parts: Mapping[str, str]) -> str:
-    """Name what the tails hold by the digests of the parts that were loaded into them."""
-    return f"{parts['constants']}-{parts['tails']}"
 
 
 Wanted = tuple[Example, int]

@@ -17,10 +17,11 @@ def softmax(margin: NDArray[np.float32]) -> NDArray[np.float32]:
 
     exp is taken in float64 and rounded, since float32 exp differs between processors and builds.
     """
-    shifted = margin - np.maximum(margin.max(axis=1, keepdims=True), 0)
-    powers = np.exp(shifted.astype(np.float64)).astype(np.float32)
+    shifted = margin - margin.max(axis=1, keepdims=True)
+    powers = np.exp(shifted, dtype=np.float64).astype(np.float32)
     total = powers.sum(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    return powers / total
+    probability: NDArray[np.float32] = powers / total
+    return probability
 
 
 def gradients(
@@ -29,7 +30,7 @@ def gradients(
     """Return gradient and hessian of the log-loss as XGBoost's `multi:softprob` takes them.
 
     g = p - y and h = max(2 p (1 - p), 1e-16): twice the diagonal of the true Hessian, a bound on
-    all of it (Chen and Guestrin 2016, eq. 3, fed by Friedman et al. 2000).
+    all of it (Chen and Guestrin 2016, the g and h of eq. 2 for the multinomial log-loss).
 
     Args:
         margin: float32 (n, classes).
@@ -75,7 +76,7 @@ def level_sums(
     Raises:
         DataError: more rows than the sums are exact for.
     """
-    if len(bins) >= MAX_SITE_ROWS:
+    if len(bins) > MAX_SITE_ROWS:
         raise DataError(
             f"{len(bins)} rows are more than exact sums allow ({MAX_SITE_ROWS})",
             fix="take part as two sites",

@@ -1,6 +1,6 @@
 """A site at work: its file, its approved studies, and what stays warm between requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,8 @@ from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.egress.door import Door
 from client.holdings import Holdings, examine
-from client.site_config import SiteConfig
-from client.training.numerics import fastest, settled_numerics, threads
+from client.site_config import Numerics, SiteConfig
+from client.training.numerics import fastest, settled_numerics
 from common.asks import Part
 from common.errors import RequestRefused
 from common.model.initial import build_branches
@@ -25,6 +25,7 @@ from common.study.schema import Study
 from common.wire import Request
 
 Arrays = Mapping[str, NDArray[Any]]
+Build = Callable[[Study, Path | None], list[Branch]]
 
 
 @dataclass
@@ -50,15 +51,15 @@ class PartStore:
 class Bench:
     """What one study needs on this machine: branches, cached activations, examples by part."""
 
-    def __init__(self, study: Study, config: SiteConfig) -> None:
+    def __init__(self, study: Study, config: SiteConfig, build: Build) -> None:
         self.study = study
         self.config = config
-        self._loaded: dict[str, str] = {}
+        self._build = build
 
     @cached_property
     def branches(self) -> list[Branch]:
-        """The backbones, built once."""
-        return build_branches(self.study, self.config.weights)
+        """The backbones, built once; every request sets what is trained in them anew."""
+        return self._build(self.study, self.config.weights)
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -84,11 +85,7 @@ class Bench:
 
     def load(self, parts: PartStore, request: Request) -> None:
         """Set the branches to the parts that a request names."""
-        wanted = {
-            name: digest
-            for name, digest in request.parts.items()
-            if name in ("constants", "tails", "heads", "moments")
-        }
+        wanted = set(request.parts) & {"constants", "tails", "heads", "moments"}
         load_branches(self.branches, {name: parts[name] for name in wanted})
 
     def features(self, request: Request, part: Part, views: int = 1) -> NDArray[np.float32]:
@@ -102,10 +99,9 @@ class Bench:
         load_fusion(fusion, parts["fusion"], parts["fusion-moments"])
         return fusion
 
-    def _measure(self) -> Any:
+    def _measure(self) -> Numerics:
         size = self.study.imaging.size
-        images = torch.zeros(16, 3, size, size)
-        return fastest(self.branches[0].front, images)
+        return fastest(self.branches[0].front, torch.zeros(16, 3, size, size))
 
 
 class Site:
@@ -114,11 +110,15 @@ class Site:
     Args:
         config: the site file.
         approved: the studies it takes part in, by digest.
+        build: builds a study's branches; virtual sites of one process may share them.
     """
 
-    def __init__(self, config: SiteConfig, approved: Mapping[str, Study]) -> None:
+    def __init__(
+        self, config: SiteConfig, approved: Mapping[str, Study], build: Build = build_branches
+    ) -> None:
         self.config = config
         self.approved = approved
+        self._build = build
         self.door = Door(config.state, config.name, config.limits)
         self.parts = PartStore()
         self._benches: dict[str, Bench] = {}
@@ -145,5 +145,5 @@ class Site:
     def bench(self, study: Study) -> Bench:
         """Return what is kept warm for a study."""
         if study.digest not in self._benches:
-            self._benches[study.digest] = Bench(study, self.config)
+            self._benches[study.digest] = Bench(study, self.config, self._build)
         return self._benches[study.digest]

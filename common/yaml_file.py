@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from common.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+Complaint = tuple[int, str]  # line, and what is wrong there
 
 
 def load_yaml(path: Path, model: type[Model], *, fix: str) -> Model:
@@ -28,42 +29,51 @@ def load_yaml(path: Path, model: type[Model], *, fix: str) -> Model:
         text = path.read_text(encoding="utf-8")
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         document = yaml.safe_load(text)
+        complaints = [] if tree is None else list(_repeated_keys(tree))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", fix="check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply", fix="correct the syntax") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or no such date
         raise ConfigError(
             f"{path} is not valid YAML: {' '.join(str(error).split())}", fix="correct the syntax"
         ) from error
     if tree is None:
         raise ConfigError(f"{path} is empty", fix=fix)
-    complaints = [f"line {line}: {key}: given twice" for key, line in _repeated_keys(tree)]
     try:
         value = model.model_validate(document)
     except ValidationError as error:
         complaints += _complaints(error, tree)
     if complaints:
-        listing = "\n".join(f"  {complaint}" for complaint in complaints)
+        listing = "\n".join(f"  line {line}: {text}" for line, text in sorted(complaints))
         raise ConfigError(f"{path} has {_count(len(complaints))}:\n{listing}", fix=fix)
     return value
+
+
+def dump_yaml(value: BaseModel) -> str:
+    """Write a value as YAML, every default filled in, in the order of its fields."""
+    return yaml.safe_dump(
+        value.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
+    )
 
 
 def _count(faults: int) -> str:
     return "1 fault" if faults == 1 else f"{faults} faults"
 
 
-def _complaints(error: ValidationError, tree: yaml.Node) -> list[str]:
+def _complaints(error: ValidationError, tree: yaml.Node) -> list[Complaint]:
     found = []
     for fault in error.errors():
-        line, path = _locate(tree, fault["loc"])
+        line, path = _locate(tree, fault["loc"], missing=fault["type"] == "missing")
         message = fault["msg"].removeprefix("Value error, ")
-        found.append((line, f"line {line}: {path or 'the file'}: {message}"))
-    return [text for _, text in sorted(found)]
+        found.append((line, f"{path or 'the file'}: {message}"))
+    return found
 
 
-def _locate(tree: yaml.Node, location: tuple[int | str, ...]) -> tuple[int, str]:
+def _locate(tree: yaml.Node, location: tuple[int | str, ...], *, missing: bool) -> tuple[int, str]:
     """Follow a pydantic location down the tree; a union's tag, which is no key, is passed over."""
     node, line, path = tree, tree.start_mark.line + 1, ""
-    for position, step in enumerate(location):
+    for step in location:
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             if step >= len(node.value):
                 break
@@ -74,18 +84,18 @@ def _locate(tree: yaml.Node, location: tuple[int | str, ...]) -> tuple[int, str]
             if found:
                 key, node = found[0]
                 line, path = key.start_mark.line + 1, f"{path}.{step}".lstrip(".")
-            elif position == len(location) - 1:  # the missing key of a mapping that is there
-                path = f"{path}.{step}".lstrip(".")
+    if missing:  # the location ends with the key that is not there
+        path = f"{path}.{location[-1]}".lstrip(".")
     return line, path
 
 
-def _repeated_keys(node: yaml.Node, path: str = "") -> Iterator[tuple[str, int]]:
+def _repeated_keys(node: yaml.Node, path: str = "") -> Iterator[Complaint]:
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             here = f"{path}.{key.value}".lstrip(".")
             if key.value in seen:
-                yield here, key.start_mark.line + 1
+                yield key.start_mark.line + 1, f"{here}: given twice"
             seen.add(key.value)
             yield from _repeated_keys(value, here)
     elif isinstance(node, yaml.SequenceNode):

@@ -12,11 +12,10 @@ from common.errors import UpdateRejected
 SCALE = 2.0**30
 """Fixed-point units in 1. A row adds at most 1 to a gradient and 1/2 to a hessian, so
 
-* one site's partial sums are whole numbers below 2^53, exact in float64, up to 2^23 rows;
-* the federation's sums fit into int64 up to 2^33 rows;
-* rounding moves a row's gradient by at most 2^-31, a sixteenth of what float32 already did to a
-  gradient near 1: 10,000 rows in a leaf move its weight by less than 1e-5 in the worst case, and by
-  less than 1e-7 typically.
+* one site's partial sums are whole numbers up to 2^53, exact in float64, for 2^23 rows;
+* the federation's sums fit into int64 for fewer than 2^33 rows, that is, below 1024 such sites;
+* rounding moves a row's gradient by at most 2^-31, a 64th of what float32 rounding can do to a
+  probability near 1. A leaf's weight moves by less than rows x 2^-31 / (H + lambda).
 """
 MAX_SITE_ROWS = 1 << 23
 
@@ -36,9 +35,7 @@ def sums_shape(rules: Rules, plan: Plan) -> tuple[int, int, int, int]:
     return len(plan), rules.drawn, rules.levels, 2
 
 
-def check_sums(
-    site: str, sums: NDArray[Any], *, rules: Rules, plan: Plan, examples: int
-) -> None:
+def check_sums(site: str, sums: NDArray[Any], *, rules: Rules, plan: Plan, examples: int) -> None:
     """Refuse sums that no `examples` rows can have.
 
     Every feature sees the same rows, so within an entry all features' totals agree to the last bit.

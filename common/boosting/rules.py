@@ -65,4 +65,5 @@ def rules_of(phase: BoosterPhase, *, classes: int, features: int, seed: int) -> 
         min_child_weight=phase.min_child_weight,
         columns=phase.columns,
         seed=seed,
+        columns_by=phase.columns_by,
     )

@@ -18,6 +18,7 @@ from common.errors import CorruptFile
 
 LEAF = -1  # in the place of a feature
 MAX_ROUNDS = 10_000
+MAX_MAGNITUDE = 1e30
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Tree:
         first, end = 0, 1
         while first < end:
             yield first, end
-            first, end = end, end + 2 * np.count_nonzero(self.feature[first:end] != LEAF)
+            first, end = end, end + 2 * int(np.count_nonzero(self.feature[first:end] != LEAF))
 
     def level(self, depth: int) -> tuple[int, int]:
         """Return first node and end of a level; an empty range where the tree is not so deep."""
@@ -108,7 +109,8 @@ def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], rules: Rules) -> Fore
     _require(all(len(arrays[name]) == ends[-1] for name in _COLUMNS), "columns of unequal length")
     _check_entries(arrays, rules)
     trees = tuple(
-        Tree(**{name: arrays[name][first:end] for name in _COLUMNS}) for first, end in pairwise(ends)
+        Tree(**{name: arrays[name][first:end] for name in _COLUMNS})
+        for first, end in pairwise(ends)
     )
     for tree in trees:
         bounds = list(tree.levels())
@@ -124,7 +126,8 @@ def _check_entries(arrays: Mapping[str, NDArray[Any]], rules: Rules) -> None:
     _require(bool(((bins >= 0) & (bins <= rules.levels - 2)).all()), "a bin is out of range")
     _require(not bins[leaf].any(), "a leaf has a bin")
     for name in ("value", "hessian", "gain"):
-        _require(bool(np.isfinite(arrays[name]).all()), f"a {name} is not finite")
+        # The bound keeps any sum of leaves finite in float32.
+        _require(bool((np.abs(arrays[name]) <= MAX_MAGNITUDE).all()), f"a {name} is not finite")
     _require(bool((arrays["hessian"] >= 0).all()), "a hessian is negative")
     _require(not arrays["gain"][leaf].any(), "a leaf has a gain")
 

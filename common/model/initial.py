@@ -1,17 +1,17 @@
 """The model before the first round: branches with pre-trained or random weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from common.imaging.pipeline import prepare, to_model_input
 from common.imaging.synthetic import calibration_smears
+from common.initial_model import InitialModel
 from common.model.chain import build_backbone, check_is_chain, cut
-from common.model.network import Branch, build_fusion, fusion_arrays, trained_arrays
+from common.model.network import Branch, build_fusion, front_digest, fusion_arrays, trained_arrays
 from common.model.weights import read_weights
 from common.seeds import seed_for
 from common.study.network import Backbone
@@ -44,20 +44,19 @@ def check_chains(study: Study) -> None:
         check_is_chain(build_backbone(backbone, None), backbone, study.imaging.size)
 
 
-def initial_parts(study: Study, weights: Path | None) -> dict[str, dict[str, NDArray[Any]]]:
-    """Make the arrays of round 0: parts constants, tails, heads and fusion.
+def initial_model(study: Study, branches: Sequence[Branch]) -> InitialModel:
+    """Make the arrays of round 0 from freshly built branches; H1 and H2 from the study's seed.
 
     Raises:
         ConfigError: as in `check_chains`.
-        WeightsError: as in `build_branches`.
     """
     check_chains(study)
-    branches = build_branches(study, weights)
     with torch.random.fork_rng():
         torch.manual_seed(seed_for(study.seed, "initial fusion"))
         fusion = build_fusion(study, sum(branch.width for branch in branches))
     parts = {name: trained_arrays(branches, name) for name in ("constants", "tails", "heads")}
-    return parts | {"fusion": fusion_arrays(fusion)}
+    fronts = {branch.architecture: front_digest(branch) for branch in branches}
+    return InitialModel(parts | {"fusion": fusion_arrays(fusion)}, fronts)
 
 
 def _branch(study: Study, backbone: Backbone, folder: Path | None) -> Branch:

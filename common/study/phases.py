@@ -89,7 +89,10 @@ class BoosterPhase(Strict):
     parallel_trees: int = Field(default=3, ge=1)
     """Trees per class and round (a boosted forest), each on other drawn columns."""
     columns: float = Field(default=0.5, gt=0, le=1)
-    """Share of the features drawn at each node."""
+    """Share of the features drawn."""
+    columns_by: Literal["tree", "node"] = "tree"
+    """Whether features are drawn for a tree or anew at each node; by tree halves the traffic,
+    since a right child's sums then follow from its parent's."""
     l2: float = Field(default=1.0, ge=0)
     """XGBoost's lambda."""
     min_child_weight: float = Field(default=1.0, ge=0)

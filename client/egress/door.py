@@ -1,0 +1,123 @@
+"""The one door out of a site: gate, outbox and log, in this order, for every reply."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from client.egress.gate import check_request, check_size
+from client.egress.log import EgressLog, passage
+from client.egress.outbox import Outbox
+from client.site_config import Limits
+from common.errors import RequestRefused
+from common.study.schema import Study
+from common.wire import Request
+
+
+class Door:
+    """What leaves a site, leaves here.
+
+    A step is answered once. The same request gets the same bytes again, as long as no later
+    round was admitted; another request for the same step is refused. So a coordinator cannot
+    collect two answers to one step and learn from their difference.
+
+    Args:
+        state: the site's own folder; holds `egress.jsonl` and `outbox/`.
+        site: the site's name.
+        limits: the hospital's rules.
+    """
+
+    def __init__(self, state: Path, site: str, limits: Limits) -> None:
+        self.site = site
+        self.limits = limits
+        self.log = EgressLog(state / "egress.jsonl")
+        self.outbox = Outbox(state / "outbox")
+
+    def earlier(self, request: Request) -> bytes | None:
+        """Return the bytes that were released for this very request, None if nothing was.
+
+        A process that was killed between outbox and log left no line; it is added here.
+
+        Raises:
+            RequestRefused: the step was answered to another request, or its bytes are gone.
+            CorruptFile: what was released is damaged.
+        """
+        with _disk():
+            released = self.outbox.find(request.step)
+            if released is None:
+                return None
+            if released.line.request != request.digest:
+                raise RequestRefused(
+                    "this step was answered already, to another request",
+                    fix="start a new run; a site answers each step once",
+                )
+            if released.reply is None:
+                raise RequestRefused(
+                    "this step was answered, and a later round confirmed that the answer arrived",
+                    fix="resume the run from its last checkpoint, or start a new run",
+                )
+            if released.line not in self.log:
+                self.log.append(released.line)
+            return released.reply
+
+    def admit(self, request: Request, study: Study) -> None:
+        """Let a request in; the bytes released in earlier rounds are forgotten.
+
+        Args:
+            request: what is asked; `earlier` returned None for it.
+            study: the approved study that it belongs to.
+
+        Raises:
+            RequestRefused: it is meant for another site, or the hospital's rules forbid it.
+        """
+        if request.step.site != self.site:
+            raise RequestRefused(
+                f"the request is for site {request.step.site}, this is {self.site}",
+                fix="compare the site names at both ends",
+            )
+        with _disk():
+            check_request(request, study, self.limits, self.outbox.answered(request.step))
+            self.outbox.confirm(request.step)
+
+    def release(self, request: Request, reply: bytes) -> bytes:
+        """Let the answer to an admitted request out; the caller sends what is returned.
+
+        Args:
+            request: what was asked.
+            reply: an encoded `common.wire.Reply`.
+
+        Raises:
+            RequestRefused: the answer is larger than the site sends, or cannot be kept.
+        """
+        check_size(len(reply), self.limits)
+        line = passage(request, reply)
+        with _disk():
+            self.outbox.store(request.step, line, reply)
+            self.log.append(line)
+        return reply
+
+    def turn_away(self, request: Request, reply: bytes, local_detail: str = "") -> bytes:
+        """Let out a reply without results: a refusal, or a call for parts. It answers no step.
+
+        Args:
+            request: what was asked.
+            reply: an encoded `common.wire.Reply`.
+            local_detail: what the hospital should know besides; it goes to the log only.
+
+        Raises:
+            RequestRefused: the log cannot be written.
+        """
+        with _disk():
+            self.log.append(passage(request, reply, local_detail))
+        return reply
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RequestRefused(
+            f"the site's own records cannot be kept: {error.strerror}",
+            fix="make room in the site's state folder, or correct its permissions",
+            local_detail=str(error.filename),
+        ) from error

@@ -1,0 +1,108 @@
+"""The outbox: what a site released for each step, kept until the next round confirms it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from client.egress.log import Passage
+from common.digests import canonical_json, digest_bytes, digest_value
+from common.errors import CorruptFile
+from common.study.phases import PHASE_ORDER
+from common.wire import Step
+
+_FIX = "start a new run; this site can no longer tell what it answered in this one"
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release: its line for the log, and its bytes, None once a later round confirmed them."""
+
+    line: Passage
+    reply: bytes | None
+
+
+class Outbox:
+    """The releases of one site, in a folder per run.
+
+    Each is two files: the bytes, written first, and a line that describes them, whose presence
+    says that the release took place. A process killed in between has released nothing.
+
+    Args:
+        folder: comes into being with the first release.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, step: Step) -> Released | None:
+        """Return what was released for a step.
+
+        Raises:
+            CorruptFile: the files are damaged.
+        """
+        place = self._place(step)
+        try:
+            line = Passage.model_validate_json(place.with_suffix(".json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise CorruptFile(
+                "a line of this site's outbox is damaged", fix=_FIX, local_detail=str(place)
+            ) from error
+        kept = place.with_suffix(".reply")
+        reply = kept.read_bytes() if kept.exists() else None
+        if reply is not None and digest_bytes(reply) != line.sha256:
+            raise CorruptFile(
+                "a reply in this site's outbox is damaged", fix=_FIX, local_detail=str(place)
+            )
+        return Released(line, reply)
+
+    def store(self, step: Step, line: Passage, reply: bytes) -> None:
+        """Keep a release; it is on the disk when this returns."""
+        place = self._place(step)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _write(place.with_suffix(".reply"), reply)
+        _write(place.with_suffix(".json"), canonical_json(line.model_dump(mode="json")))
+
+    def answered(self, step: Step) -> int:
+        """Count the steps that were answered in a step's run."""
+        return sum(1 for _ in self._place(step).parent.glob("*.json"))
+
+    def confirm(self, step: Step) -> None:
+        """Forget the bytes of every round before a step's own; what was asked stays known.
+
+        A round's own earlier exchanges are kept: a coordinator that resumes begins its round anew.
+        """
+        for kept in self._place(step).parent.glob("*.reply"):
+            if _position(kept.stem) < _position(_stem(step)):
+                kept.unlink()
+
+    def _place(self, step: Step) -> Path:
+        # A digest, because a run may be called `..`.
+        run = digest_value([step.study, step.run, step.site])[:32]
+        return self.folder / run / _stem(step)
+
+
+def _stem(step: Step) -> str:
+    return f"{step.phase}-{step.round}-{step.exchange}"
+
+
+def _position(stem: str) -> tuple[int, int]:
+    phase, round_, _ = stem.split("-")
+    return [str(name) for name in PHASE_ORDER].index(phase), int(round_)
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_suffix(f"{path.suffix}.part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,79 @@
+"""The initial model's file: named arrays by part, which the coordinator reads without torch.
+
+Beside the arrays that travel it records the digests of the frozen fronts, which every site must
+prove in the census. The fronts themselves lie in a second file, for the release.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save_file
+
+from common.digests import digest_arrays, digest_value
+from common.errors import CorruptFile
+
+Arrays = Mapping[str, NDArray[Any]]
+PARTS = ("constants", "tails", "heads", "fusion")
+
+
+@dataclass(frozen=True, eq=False)
+class InitialModel:
+    """Round 0: arrays by part, and the digest of each backbone's frozen front."""
+
+    parts: Mapping[str, Arrays]
+    fronts: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over parts and fronts; a study pins it as `initial_model`."""
+        return digest_value(
+            [{name: digest_arrays(arrays) for name, arrays in self.parts.items()},
+             dict(self.fronts)]
+        )  # fmt: skip
+
+
+def write_initial(path: Path, model: InitialModel) -> None:
+    """Write the one initial file."""
+    flat = {
+        f"{part}/{name}": array
+        for part, arrays in model.parts.items()
+        for name, array in arrays.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(flat, path, metadata={"fronts": json.dumps(dict(model.fronts), sort_keys=True)})
+
+
+def read_initial(path: Path, digest: str | None = None) -> InitialModel:
+    """Read an initial file and check it against the study's digest.
+
+    Raises:
+        CorruptFile: it is missing, unreadable, or not the one the study pins.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            fronts = json.loads((file.metadata() or {})["fronts"])
+        flat = load_file(path)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CorruptFile(
+            "the initial model cannot be read",
+            fix="make it again with `leukofed-sim init-model STUDY`",
+            local_detail=str(path),
+        ) from error
+    parts: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in PARTS}
+    for key, array in flat.items():
+        part, _, name = key.partition("/")
+        parts.setdefault(part, {})[name] = array
+    model = InitialModel(parts, fronts)
+    if digest not in (None, model.digest):
+        raise CorruptFile(
+            f"the initial model has digest {model.digest[:12]}, the study wants "
+            f"{str(digest)[:12]}",
+            fix="use the file that was made with the study",
+            local_detail=str(path),
+        )
+    return model

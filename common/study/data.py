@@ -1,0 +1,40 @@
+"""How a study groups and splits each site's images."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from common.study.strict import Strict
+
+GroupColumn = Literal["patient", "slide", "stain_cluster", "field"]
+GROUP_ORDER: tuple[GroupColumn, ...] = ("patient", "slide", "stain_cluster", "field")
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Split(Strict):
+    """Shares of a site's images, drawn by group, where the manifest has no `split` column."""
+
+    validation: Share = 0.15
+    """Share held back for calibration and for choosing settings."""
+    test: Share = 0.2
+    """Share held back for evaluation alone."""
+
+    @model_validator(mode="after")
+    def _leaves_training_images(self) -> "Split":
+        if self.validation + self.test >= 1:
+            raise ValueError("split: validation and test leave nothing to train on")
+        return self
+
+
+class Data(Strict):
+    """Which images belong together, and how they are split."""
+
+    group: tuple[GroupColumn, ...] = GROUP_ORDER
+    """The group is the first of these manifest columns that every row fills; a group is never
+    split. None filled, or an empty list: every image is a group of its own, which leaks."""
+    joined_by: tuple[GroupColumn, ...] = ()
+    """Columns whose shared values join groups as well, for example a field that lies in two
+    stain clusters; their values must be unique within a site, not counted anew per slide."""
+    split: Split = Split()
+    """Shares of the parts."""

@@ -1,0 +1,99 @@
+"""Flower as the rounds need it: bytes to a node, bytes back, and patience with its errors."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import httpx
+from flwr.app import DEFAULT_TTL, Message
+from flwr.serverapp import Grid
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from common.errors import LeukofedError, RunStopped
+from common.flower import MESSAGE_TYPE, describe, from_records, to_records
+from common.wire import WireError
+
+Result = TypeVar("Result")
+# What Flower's pull can raise while it unpacks a message that a site has mangled.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, DecodeError)
+
+
+class Undelivered(LeukofedError):  # noqa: N818 - reads as an outcome
+    """Flower brings word that a message will get no reply."""
+
+
+class Carrier:
+    """Carries bytes over a grid.
+
+    Args:
+        grid: Flower's, or the in-process one.
+        ttl_s: how long a message and its reply stay valid, in seconds; at least Flower's default.
+        pauses_s: pauses before a failed call is made again, in seconds.
+    """
+
+    def __init__(self, grid: Grid, *, ttl_s: float, pauses_s: Sequence[float]) -> None:
+        self._grid = grid
+        self._ttl_s = max(float(DEFAULT_TTL), ttl_s)
+        self._pauses_s = tuple(pauses_s)
+
+    def nodes(self) -> dict[str, list[int]]:
+        """List the nodes that are connected, by the name under which they were admitted.
+
+        Raises:
+            RunStopped: Flower cannot be reached; so for every call of a carrier.
+        """
+        found: dict[str, list[int]] = {}
+        for node in self._patiently(lambda: list(self._grid.get_nodes())):
+            found.setdefault(node.name, []).append(node.node_id)
+        return found
+
+    def push(self, node: int, group: str, data: bytes) -> str | None:
+        """Send bytes to a node; return the message's id, or None if Flower did not take it."""
+        ids = self._patiently(partial(self._push, node, group, data))
+        return ids[0] if len(ids) == 1 and ids[0] else None
+
+    def pull(self, key: str) -> bytes | None:
+        """Return the bytes of the reply to a message, or None while there is none.
+
+        Raises:
+            Undelivered: no reply will come.
+            WireError: a reply came that holds no bytes of ours.
+        """
+        messages = self._patiently(partial(self._pull, key))
+        if not messages:
+            return None
+        if messages[0].has_error():
+            fix = "see this site's own log"
+            raise Undelivered(f"no reply: {describe(messages[0].error)}", fix=fix)
+        return from_records(messages[0])
+
+    def _push(self, node: int, group: str, data: bytes) -> list[str]:
+        # Always a new message: pushed again under its old id, Flower would drop it.
+        records = to_records(data)
+        message = Message(records, node, MESSAGE_TYPE, group_id=group, ttl=self._ttl_s)
+        return list(self._grid.push_messages([message]))
+
+    def _pull(self, key: str) -> list[Message]:
+        try:
+            return list(self._grid.pull_messages([key]))
+        except UNREADABLE as error:
+            raise WireError(
+                f"its reply cannot be unpacked ({type(error).__name__})",
+                fix="compare the leukofed and flwr versions at both ends",
+            ) from error
+
+    def _patiently(self, call: Callable[[], Result]) -> Result:
+        """Call, again after a pause if it fails: one HTTP error must not end a run."""
+        for pause_s in self._pauses_s:
+            try:
+                return call()
+            except httpx.HTTPError:
+                time.sleep(pause_s)
+        try:
+            return call()
+        except httpx.HTTPError as error:
+            raise RunStopped(
+                f"Flower failed {len(self._pauses_s) + 1} times in a row: {type(error).__name__}",
+                fix="see that the SuperLink is running and has disk left, then resume the run",
+            ) from error

@@ -1,0 +1,121 @@
+"""Checks on one reply before it can touch the model; each names the site and the remedy."""
+
+import math
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from common.errors import UpdateRejected
+from common.wire import Arrays, Reply, Request
+
+VERSIONS = "compare the leukofed versions of this site and the coordinator"
+
+
+def printable(text: str, limit: int = 500) -> str:
+    """Return a site's words on one line, without control characters, cut to `limit`."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def check_answers(request: Request, reply: Reply) -> None:
+    """Check that a reply answers this request, in a form that fits its status.
+
+    Raises:
+        UpdateRejected: another step or request is answered; what is told is not of the kind
+            that was asked; or parts are called for that the request does not name.
+    """
+    site = request.step.site
+    asked, answered = request.step.model_dump(), reply.step.model_dump()
+    wrong = [key for key, value in asked.items() if answered[key] != value]
+    if wrong:
+        raise UpdateRejected(
+            site,
+            "it answers another step: "
+            + ", ".join(f"{key} {_short(answered[key])} for {_short(asked[key])}" for key in wrong),
+            fix="see that this site works on the study of this run; if it does, restart it",
+        )
+    if reply.request != request.digest:
+        raise UpdateRejected(site, "it answers this step of another request", fix=VERSIONS)
+    if reply.status == "done" and (reply.told is None or reply.told.kind != request.ask.kind):
+        told = "nothing" if reply.told is None else f"of {reply.told.kind}"
+        raise UpdateRejected(site, f"asked for {request.ask.kind}, it tells {told}", fix=VERSIONS)
+    needs = set(reply.needs)
+    if reply.status == "needs-parts" and (not needs or needs - request.parts.keys()):
+        raise UpdateRejected(
+            site, "it calls for parts that the request does not name", fix=VERSIONS
+        )
+
+
+def check_examples(site: str, examples: int, most: int) -> None:
+    """Check the weight of an update.
+
+    Args:
+        site: whose it is.
+        examples: as told.
+        most: the examples it told of in the census, or what a sum has room for.
+
+    Raises:
+        UpdateRejected: not in 1..most.
+    """
+    if not 1 <= examples <= most:
+        raise UpdateRejected(
+            site,
+            f"it tells of {examples} examples, where 1 to {most} can be",
+            fix="compare with this site's census; restart the run if its images have changed",
+        )
+
+
+def check_arrays(site: str, arrays: Arrays, template: Arrays, dtype: DTypeLike) -> None:
+    """Check that arrays have the template's names and shapes, one dtype, and finite values.
+
+    Args:
+        site: whose they are.
+        arrays: as received.
+        template: arrays whose names and shapes are expected; their values are not read.
+        dtype: the dtype expected of every array.
+
+    Raises:
+        UpdateRejected: they do not; at most three differences are named.
+    """
+    expected = np.dtype(dtype)
+    absent, surplus = sorted(template.keys() - arrays.keys()), arrays.keys() - template.keys()
+    faults = [f"{name} is missing" for name in absent]
+    if surplus:
+        faults.append(f"{len(surplus)} unexpected arrays")
+    for name in sorted(template.keys() & arrays.keys()):
+        array = arrays[name]
+        if array.shape != template[name].shape:
+            faults.append(f"{name} has shape {array.shape} for {template[name].shape}")
+        elif array.dtype != expected:
+            faults.append(f"{name} is {array.dtype} for {expected}")
+        elif not np.isfinite(array).all():
+            count = int(np.count_nonzero(~np.isfinite(array)))
+            faults.append(f"{name} holds {count} of {array.size} values that are not finite")
+    if faults:
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise UpdateRejected(
+            site,
+            "; ".join(faults[:3]) + more,
+            fix="values that are not finite: lower the learning rate; otherwise " + VERSIONS,
+        )
+
+
+def check_norm(site: str, arrays: Arrays, bound: float) -> None:
+    """Check that the Euclidean norm over all values of all arrays is within `bound`.
+
+    Raises:
+        UpdateRejected: it is larger, or not a number.
+    """
+    squares = (float(np.square(a, dtype=np.float64).sum()) for a in arrays.values())
+    norm = math.sqrt(math.fsum(squares))
+    if not norm <= bound:
+        raise UpdateRejected(
+            site,
+            f"its update has norm {norm:.4g}; the study accepts {bound:.4g}",
+            fix="check this site's labels and learning rate, or raise norm_bound in the study",
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:12]

@@ -1,0 +1,93 @@
+"""Booster: XGBoost trees grown level by level on exact sums of the sites' histograms."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from common.asks import BoosterAsk, BoosterTold
+from common.boosting.growing import RoundState, grow, start_round
+from common.boosting.histograms import check_sums, sums_shape
+from common.boosting.rules import Rules, rules_of
+from common.boosting.sampling import Plan
+from common.boosting.trees import Forest, forest_from_arrays
+from common.study.phases import BoosterPhase
+from common.wire import Reply
+from server.aggregation import RunningSum
+from server.conduct import Conduct, told_as
+
+GIVEN = ("constants", "tails", "fusion", "fusion-moments", "booster")
+
+
+def rules_for(conduct: Conduct) -> Rules:
+    """Gather the booster's rules; its features are H2, or the concatenated features."""
+    settings = conduct.study.phase(BoosterPhase)
+    width = {
+        "fusion": conduct.study.network.h2,
+        "concat": conduct.parts["fusion"].arrays["h1.weight"].shape[1],
+    }[settings.input]
+    return rules_of(
+        settings,
+        classes=len(conduct.study.labels.classes),
+        features=width,
+        seed=conduct.study.seed,
+    )
+
+
+def run(conduct: Conduct) -> None:
+    """Grow the rounds that no checkpoint holds yet: rounds x depth exchanges in all."""
+    settings = conduct.study.phase(BoosterPhase)
+    rules = rules_for(conduct)
+    conduct.watch.phase("booster", settings.rounds)
+    if "booster" not in conduct.parts:
+        conduct.hold("booster", Forest(()).to_arrays())
+    for number in conduct.remaining("booster", 1, settings.rounds):
+        forest = forest_from_arrays(conduct.parts["booster"].arrays, rules)
+        grown, sites = _grow_round(conduct, rules, number)
+        conduct.hold("booster", (forest + grown).to_arrays())
+        conduct.finish("booster", number, sites=sites)
+
+
+def _grow_round(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, list[str]]:
+    """Grow one round's trees with the sites that stay to its end.
+
+    A site that drops out within the round would leave its rows in its nodes' parents, so the
+    round starts again without it; in the next round it is asked again.
+    """
+    sites, exchange = conduct.cohort, 0
+    while True:
+        state = start_round(rules, number)
+        while plan := state.plan(rules):
+            sums, accepted = _level_sums(conduct, rules, state, plan, sites, exchange)
+            exchange += 1
+            dropped = state.level > 0 and len(accepted) < len(sites)
+            sites = accepted
+            if dropped:
+                conduct.watch.note(f"booster round {number} starts again with {', '.join(sites)}")
+                break
+            state = grow(rules, state, sums.sums["sums"])
+        else:
+            return state.partial, sorted(sites)
+
+
+def _level_sums(
+    conduct: Conduct,
+    rules: Rules,
+    state: RoundState,
+    plan: Plan,
+    sites: Sequence[str],
+    exchange: int,
+) -> tuple[RunningSum, list[str]]:
+    conduct.hold("booster-partial", state.partial.to_arrays())
+    total = RunningSum({"sums": np.zeros(sums_shape(rules, plan), np.int64)})
+
+    def take(site: str, reply: Reply) -> None:
+        told = told_as(BoosterTold, reply)
+        if "sums" in reply.arrays:
+            check_sums(site, reply.arrays["sums"], rules=rules, plan=plan, examples=told.examples)
+        total.add(site, reply.arrays)
+
+    accepted = conduct.ask(
+        "booster", state.round, BoosterAsk(level=state.level), (*GIVEN, "booster-partial"), take,
+        exchange, sites,
+    )  # fmt: skip
+    return total, accepted

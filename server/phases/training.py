@@ -1,0 +1,99 @@
+"""One federated training round: differences in, their exact mean applied (FedAvg)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.asks import FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
+from common.study.phases import PhaseName
+from common.updates.differences import apply
+from common.updates.fixed_point import MOST_EXAMPLES
+from common.updates.moments import moments
+from common.wire import Reply
+from server.aggregation import RunningMean, RunningSum
+from server.conduct import Conduct, told_as
+from server.intake import check_arrays, check_examples, check_norm
+
+
+def gather_moments(
+    conduct: Conduct, phase: PhaseName, parts: Sequence[str], width: int
+) -> dict[str, NDArray[np.float32]]:
+    """Ask for sums of the concatenated features; return `mean` and `scale`, float32 (width,)."""
+    total = RunningSum({name: np.zeros(width, np.int64) for name in ("sum", "square")})
+    examples: dict[str, int] = {}
+
+    def take(site: str, reply: Reply) -> None:
+        told = told_as(MomentsTold, reply)
+        check_examples(site, told.examples, MOST_EXAMPLES)
+        total.add(site, reply.arrays)
+        examples[site] = told.examples
+
+    conduct.ask(phase, 0, MomentsAsk(), parts, take)
+    return moments(total.sums, sum(examples.values()))
+
+
+def train_round(
+    conduct: Conduct,
+    phase: PhaseName,
+    number: int,
+    stage: Stage,
+    trained: Sequence[str],
+    given: Sequence[str],
+    norm_bound: float,
+) -> None:
+    """Run one round: w <- w + sum_i n_i d_i / sum_i n_i (McMahan et al. 2017, Algorithm 1).
+
+    Args:
+        conduct: the run; its parts `trained` are updated and a checkpoint is written.
+        phase: the phase.
+        number: the round.
+        stage: what the sites train.
+        trained: the parts whose differences come back.
+        given: the parts that the sites need besides.
+        norm_bound: largest Euclidean norm of an accepted update.
+    """
+    held = {
+        f"{part}/{name}": array
+        for part in trained
+        for name, array in conduct.parts[part].arrays.items()
+    }
+    mean = RunningMean(held)
+    told_by: dict[str, FitTold] = {}
+
+    def take(site: str, reply: Reply) -> None:
+        told = told_as(FitTold, reply)
+        check_arrays(site, reply.arrays, held, np.float16)
+        check_norm(site, reply.arrays, norm_bound)
+        mean.add(site, told.examples, reply.arrays)
+        told_by[site] = told
+
+    sites = conduct.ask(phase, number, FitAsk(stage=stage), (*trained, *given), take)
+    updated = apply(held, mean.mean())
+    for part in trained:
+        prefix = f"{part}/"
+        conduct.hold(
+            part,
+            {
+                name.removeprefix(prefix): a
+                for name, a in updated.items()
+                if name.startswith(prefix)
+            },
+        )
+    point = _curve_point([told_by[site] for site in sites])
+    curves = conduct.facts.setdefault("curves", {})
+    curves.setdefault(phase, []).append({"round": number, "stage": stage, **point})
+    conduct.finish(phase, number, stage=stage, sites=sorted(sites), **point)
+
+
+def _curve_point(told: Sequence[FitTold]) -> dict[str, float | None]:
+    """Return losses per image and accuracy over all sites; validation is of the model sent."""
+    examples = sum(t.examples for t in told)
+    held_back = sum(t.validation_examples for t in told)
+    point: dict[str, float | None] = {"loss": sum(t.loss_sum for t in told) / examples}
+    if held_back == 0:
+        return point | {"validation_loss": None, "validation_accuracy": None}
+    return point | {
+        "validation_loss": sum(t.validation_loss_sum for t in told) / held_back,
+        "validation_accuracy": sum(t.validation_correct for t in told) / held_back,
+    }

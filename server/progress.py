@@ -1,0 +1,183 @@
+"""What the operator sees of a run: live lines on a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+DONE = "done"
+"""The status of a site whose reply was accepted; every other one is a loss of that reply."""
+
+
+class Watch(Protocol):
+    """Is told what happens, and shows it."""
+
+    def phase(self, name: str, rounds_total: int) -> None:
+        """Note that a phase begins."""
+
+    def round(self, phase: str, round: int, of: int) -> None:
+        """Note that a round begins; resumed phases begin later than round 1."""
+
+    def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
+        """Note a site's status in this round: `asked`, `done`, or why nothing of it counts."""
+
+    def note(self, text: str) -> None:
+        """Show one sentence at once."""
+
+
+class PlainProgress:
+    """One line for each finished round, one for each note: for log files and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._line = ""
+        self._sites: dict[str, str] = {}
+        self._since = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._finish()
+
+    def phase(self, name: str, rounds_total: int) -> None:
+        """Print the round before, if any."""
+        self._finish()
+
+    def round(self, phase: str, round: int, of: int) -> None:
+        """Print the round before, if any."""
+        self._finish()
+        self._line, self._sites, self._since = f"{phase}, round {round} of {of}", {}, _now()
+
+    def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
+        """Keep the status for the round's line."""
+        self._sites[site] = status
+
+    def note(self, text: str) -> None:
+        """Print the text."""
+        _print(self._console, text)
+
+    def _finish(self) -> None:
+        if self._line:
+            done = _count(self._sites)
+            _print(self._console, f"{self._line}: {done} in {duration(_now() - self._since)}")
+        self._line = ""
+
+
+class LiveProgress:
+    """A line per phase that moves: rounds, sites of this round, time spent, time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[rounds]}"),
+            TextColumn("{task.fields[sites]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+        )
+        self._task: TaskID | None = None
+        self._sites: dict[str, str] = {}
+        self._first = 0  # round at which this process began the phase
+        self._since = 0.0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._complete()
+        self._progress.stop()
+
+    def phase(self, name: str, rounds_total: int) -> None:
+        """Complete the line of the phase before and open one."""
+        self._complete()
+        self._task = self._progress.add_task(
+            name, total=max(rounds_total, 1), rounds="", sites="", left=""
+        )
+        self._first, self._since = 0, _now()
+
+    def round(self, phase: str, round: int, of: int) -> None:
+        """Move the line; the time left is judged from the rounds this process has seen."""
+        if self._task is None:
+            self.phase(phase, of)
+        self._first = self._first or round
+        seen = round - self._first
+        left = (_now() - self._since) / seen * (of - round + 1) if seen else 0.0
+        self._sites = {}
+        self._update(
+            completed=round - 1,
+            total=of,
+            rounds=f"round {round} of {of}",
+            sites="",
+            left=f"about {duration(left)} left" if seen else "",
+        )
+        self._progress.refresh()
+
+    def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
+        """Count the site."""
+        self._sites[site] = status
+        self._update(sites=_count(self._sites))
+
+    def note(self, text: str) -> None:
+        """Print the text above the lines."""
+        _print(self._progress.console, text)
+
+    def _complete(self) -> None:
+        if self._task is not None:
+            total = self._progress.tasks[-1].total
+            self._update(completed=total, left="")
+            self._progress.stop_task(self._task)
+        self._task = None
+
+    def _update(self, **fields: str | float | None) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, **fields)  # type: ignore[arg-type]
+
+
+def progress_for(console: Console) -> LiveProgress | PlainProgress:
+    """Choose what fits the console; to be used in a `with` statement."""
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+def duration(seconds: float) -> str:
+    """Say a length of time in two units at most: `4 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _count(sites: dict[str, str]) -> str:
+    done = sum(status == DONE for status in sites.values())
+    return f"{done} of {len(sites)} sites"
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _now() -> float:
+    return time.monotonic()

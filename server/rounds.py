@@ -1,0 +1,284 @@
+"""One exchange with the sites: ask, poll, take in each reply as it arrives, count the quorum.
+
+A site is known by its name. Whatever is wrong with a site's reply costs that reply only.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from flwr.serverapp import Grid
+
+from common.asks import Ask
+from common.errors import RunStopped, UpdateRejected
+from common.record import Record
+from common.study.schema import Study
+from common.wire import Reply, Request, Step, WireError, decode_reply, encode_request
+from server.accounts import Accounts, Cost
+from server.carrier import Carrier, Undelivered
+from server.checkpoints import Part
+from server.intake import check_answers, printable
+from server.progress import DONE, Watch
+
+Take = Callable[[str, Reply], None]
+Loss = Literal["missing", "refused", "rejected"]
+
+
+@dataclass
+class _Exchange:
+    """An exchange while it runs."""
+
+    requests: dict[str, Request]  # by site, without arrays
+    parts: Mapping[str, Part]
+    take: Take
+    quorum: int
+    unasked: dict[str, str]  # site -> why it could not be asked yet
+    pending: dict[str, str] = field(default_factory=dict)  # message id -> site
+    accepted: set[str] = field(default_factory=set)
+    nodes: dict[str, int] = field(default_factory=dict)  # sites asked, and Flower's number for them
+    resent: set[str] = field(default_factory=set)
+
+
+class Rounds:
+    """Carries requests to the sites of one run over Flower, and their replies back.
+
+    Args:
+        grid: Flower's, or the in-process one.
+        study: supplies digest, sites and quorum.
+        run: name of the run; with the digest it marks every step.
+        record: takes an event for each exchange and each reply that does not count.
+        watch: shows them.
+        deadline_s: how long an exchange waits for replies, in seconds. Replies that are there
+            when it ends are still taken in.
+        accounts: bytes and seconds are added to them; by default to empty ones.
+        poll_s: pause between two looks for replies, in seconds.
+        pauses_s: pauses before a failed call to Flower is tried again, in seconds.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        study: Study,
+        run: str,
+        record: Record,
+        watch: Watch,
+        deadline_s: float,
+        *,
+        accounts: Accounts | None = None,
+        poll_s: float = 0.5,
+        pauses_s: Sequence[float] = (1.0, 3.0, 9.0),
+    ) -> None:
+        self._carrier = Carrier(grid, ttl_s=2 * deadline_s, pauses_s=pauses_s)
+        self.study = study
+        self.run = run
+        self.record = record
+        self.watch = watch
+        self.deadline_s = deadline_s
+        self.accounts = accounts or Accounts()
+        self.poll_s = poll_s
+        self._study_digest = study.digest
+        self._held: dict[str, set[str]] = {}  # site -> digests of parts it has worked with
+        self._late: dict[str, Step] = {}  # message id -> step that is still unanswered
+
+    def exchange(
+        self,
+        *,
+        phase: str,
+        round: int,
+        exchange: int,
+        ask: Ask,
+        parts: Mapping[str, Part],
+        take: Take,
+        sites: Iterable[str] | None = None,
+        quorum: int | None = None,
+    ) -> list[str]:
+        """Ask every site once and hand each usable reply to `take` as it arrives.
+
+        Sites that are not connected, or still busy with an earlier step, are asked as soon as
+        they can be, while the exchange lasts; it is prolonged for them only below the quorum.
+
+        Args:
+            phase: of the study.
+            round: of the phase, from 1; 0 where a phase has no rounds.
+            exchange: of the round, from 0.
+            ask: what every site is asked.
+            parts: the arrays the work needs, by name; each travels to a site once.
+            take: receives site and reply, one at a time, in order of arrival. To refuse a reply
+                it raises UpdateRejected, and does so before it has changed anything.
+            sites: whom to ask; by default all of the study.
+            quorum: fewest usable replies; by default the study's.
+
+        Returns:
+            The sites whose replies were taken, in the order of `sites`.
+
+        Raises:
+            RunStopped: fewer replies than the quorum were usable, or Flower cannot be reached.
+        """
+        invited = tuple(self.study.sites if sites is None else sites)
+        requests = {
+            site: Request(
+                Step(
+                    study=self._study_digest,
+                    run=self.run,
+                    phase=phase,
+                    round=round,
+                    exchange=exchange,
+                    site=site,
+                ),
+                ask,
+                {name: part.digest for name, part in parts.items()},
+            )
+            for site in invited
+        }
+        needed = self.study.quorum if quorum is None else quorum
+        opened = _Exchange(requests, parts, take, needed, dict.fromkeys(invited, ""))
+        self._run_to_its_end(opened)
+        accepted = [site for site in invited if site in opened.accepted]
+        where = {"phase": phase, "round": round, "exchange": exchange}
+        self.record.write("exchange", **where, ask=ask.kind, invited=invited, accepted=accepted)
+        if len(accepted) < needed:
+            problem = (
+                f"{phase}, round {round}: {len(accepted)} of {len(invited)} sites answered "
+                f"usably, and the quorum is {needed}"
+            )
+            self.record.write("stopped", **where, problem=problem)
+            raise RunStopped(
+                problem,
+                fix="see in the record what kept each site away, mend it, then resume the run; "
+                "it goes on after its last checkpoint",
+            )
+        return accepted
+
+    def _run_to_its_end(self, opened: _Exchange) -> None:
+        end = time.monotonic() + self.deadline_s
+        self._collect_late()
+        while True:
+            self._invite(opened)
+            moved = self._collect(opened)
+            below = len(opened.accepted) < opened.quorum
+            if not opened.pending and not (opened.unasked and below):
+                break
+            if not moved:
+                if (left := end - time.monotonic()) <= 0:
+                    break
+                time.sleep(min(self.poll_s, left))
+        for site, why in list(opened.unasked.items()):
+            self._lose(opened, site, "missing", why, "see that this site's service is running")
+        for key, site in opened.pending.items():
+            self._late[key] = opened.requests[site].step
+            self._lose(
+                opened,
+                site,
+                "missing",
+                f"no reply within {self.deadline_s:g} s",
+                "see that this site is working, or allow more time",
+            )
+
+    def _invite(self, opened: _Exchange) -> None:
+        if not opened.unasked:
+            return
+        self._collect_late()
+        nodes = self._carrier.nodes()
+        busy = {step.site: step for step in self._late.values()}
+        for site in list(opened.unasked):
+            here = nodes.get(site, [])
+            if site in busy:
+                step = busy[site]
+                why = f"it is still busy with {step.phase}, round {step.round}"
+            elif len(here) != 1:
+                why = f"{len(here)} nodes carry its name" if here else "it is not connected"
+            else:
+                why = ""
+                opened.nodes[site] = here[0]
+            opened.unasked[site] = why
+            if not why:
+                del opened.unasked[site]
+                held = self._held.get(site, set())
+                self._send(
+                    opened, site, [n for n, p in opened.parts.items() if p.digest not in held]
+                )
+
+    def _send(self, opened: _Exchange, site: str, travelling: Iterable[str]) -> None:
+        request = opened.requests[site]
+        arrays = {name: opened.parts[name].arrays for name in travelling}
+        data = encode_request(replace(request, arrays=arrays))
+        self._watch_site(request.step, "asked", 0.0)
+        group = f"{request.step.phase}-{request.step.round}-{request.step.exchange}"
+        key = self._carrier.push(opened.nodes[site], group, data)
+        if key is None:
+            fix = "see the SuperLink's log for what it refused"
+            self._lose(opened, site, "missing", "Flower did not take the request", fix)
+            return
+        self.accounts.add(request.step.phase, site, Cost(down=len(data)))
+        opened.pending[key] = site
+
+    def _collect(self, opened: _Exchange) -> bool:
+        """Take in what has arrived, one reply in memory at a time; tell whether anything had."""
+        before = dict(opened.pending)
+        for key, site in before.items():
+            try:
+                if (data := self._carrier.pull(key)) is None:
+                    continue
+                self._receive(opened, site, data)
+            except Undelivered as error:
+                self._lose(opened, site, "missing", error.problem, error.fix)
+            except (WireError, UpdateRejected) as error:
+                self._lose(opened, site, "rejected", error.problem, error.fix)
+            del opened.pending[key]
+        return opened.pending != before
+
+    def _receive(self, opened: _Exchange, site: str, data: bytes) -> None:
+        request = opened.requests[site]
+        self.accounts.add(request.step.phase, site, Cost(up=len(data)))
+        reply = decode_reply(data)
+        check_answers(request, reply)
+        self.accounts.add(request.step.phase, site, Cost(seconds=reply.seconds))
+        if reply.status == "needs-parts":
+            self._send_again(opened, site, reply)
+        elif reply.status == "refused":
+            problem, fix = printable(reply.problem), printable(reply.fix)
+            self._lose(opened, site, "refused", problem, fix)
+        else:
+            opened.take(site, reply)
+            opened.accepted.add(site)
+            self._held.setdefault(site, set()).update(request.parts.values())
+            self._watch_site(request.step, DONE, reply.seconds)
+
+    def _send_again(self, opened: _Exchange, site: str, reply: Reply) -> None:
+        if site in opened.resent:
+            raise UpdateRejected(
+                site, "it calls for parts that it was just sent", fix="see this site's own log"
+            )
+        opened.resent.add(site)
+        self._send(opened, site, sorted(set(reply.needs)))
+
+    def _lose(self, opened: _Exchange, site: str, loss: Loss, problem: str, fix: str) -> None:
+        step = opened.requests[site].step
+        opened.unasked.pop(site, None)
+        self.record.write(loss, **_where(step), problem=problem, fix=fix)
+        self._watch_site(step, loss, 0.0)
+        self.watch.note(f"{site}, {step.phase}, round {step.round}: {loss}: {problem}")
+
+    def _collect_late(self) -> None:
+        """Drop the replies to earlier steps that have come since; their sites are free again."""
+        for key, step in list(self._late.items()):
+            problem = "its reply came after the deadline and does not count"
+            try:
+                if (data := self._carrier.pull(key)) is None:
+                    continue
+                self.accounts.add(step.phase, step.site, Cost(up=len(data)))
+            except (Undelivered, WireError) as error:
+                problem = error.problem
+            del self._late[key]
+            self.record.write("late", **_where(step), problem=problem)
+            self.watch.note(f"{step.site}, {step.phase}, round {step.round}: {problem}")
+
+    def _watch_site(self, step: Step, status: str, seconds: float) -> None:
+        self.watch.site(step.phase, step.round, step.site, status, seconds)
+
+
+def _where(step: Step) -> dict[str, str | int]:
+    return {
+        "phase": step.phase, "round": step.round, "exchange": step.exchange, "site": step.site,
+    }  # fmt: skip

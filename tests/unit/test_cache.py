@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.data.cache import ActivationCache, Shelf
+from common.errors import DataError
+
+
+def records(*values: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
+    return np.stack([np.full((2, 3), value, np.float16) for value in values])
+
+
+def test_gives_back_what_was_stored_in_any_order(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "a", (2, 3), np.float16)
+    shelf.append(["x", "y"], records(1, 2))
+    shelf.append(["z"], records(3))
+    np.testing.assert_array_equal(shelf.read(["z", "x", "z"]), records(3, 1, 3))
+    assert "y" in shelf
+    assert "w" not in shelf
+
+
+def test_is_there_again_when_opened_anew(tmp_path: Path) -> None:
+    Shelf(tmp_path / "a", (2, 3), np.float16).append(["x", "y"], records(1, 2))
+    again = Shelf(tmp_path / "a", (2, 3), np.float16)
+    again.append(["z"], records(3))
+    np.testing.assert_array_equal(again.read(["x", "y", "z"]), records(1, 2, 3))
+
+
+def test_no_keys_give_no_records(tmp_path: Path) -> None:
+    assert Shelf(tmp_path / "a", (2, 3), np.float16).read([]).shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("kept", ["x\ny", "x\nyyyyyyy", "x\ny\nz\n", "x\n"])
+def test_a_kill_in_the_middle_of_a_write_loses_only_that_write(tmp_path: Path, kept: str) -> None:
+    """Keys half written, keys without data, and data without keys all leave whole records."""
+    Shelf(tmp_path / "a", (2, 3), np.float16).append(["x", "y"], records(1, 2))
+    (tmp_path / "a" / "keys.txt").write_text(kept)
+    again = Shelf(tmp_path / "a", (2, 3), np.float16)
+    assert "x" in again
+    assert "z" not in again
+    again.append(["w"], records(9))
+    np.testing.assert_array_equal(again.read(["x", "w"]), records(1, 9))
+    np.testing.assert_array_equal(
+        Shelf(tmp_path / "a", (2, 3), np.float16).read(["x", "w"]), records(1, 9)
+    )
+
+
+def test_data_cut_short_takes_its_key_along(tmp_path: Path) -> None:
+    Shelf(tmp_path / "a", (2, 3), np.float16).append(["x", "y"], records(1, 2))
+    data = tmp_path / "a" / "records.bin"
+    data.write_bytes(data.read_bytes()[:-1])
+    assert "y" not in Shelf(tmp_path / "a", (2, 3), np.float16)
+
+
+def test_what_a_shelf_depends_on_decides_which_it_is(tmp_path: Path) -> None:
+    cache = ActivationCache(tmp_path, 10**6)
+    first = cache.shelf({"cut": "a"}, (2,), np.float32)
+    assert cache.shelf({"cut": "a"}, (2,), np.float32) is first
+    assert cache.shelf({"cut": "b"}, (2,), np.float32) is not first
+
+
+def test_room_is_made_by_removing_what_was_unused_for_longest(tmp_path: Path) -> None:
+    before = ActivationCache(tmp_path, 10**6)
+    for name in ("old", "newer"):
+        before.shelf(name, (100,), np.float32).append(["x"], np.ones((1, 100), np.float32))
+    now = ActivationCache(tmp_path, 1000)
+    now.make_room(now.shelf("mine", (100,), np.float32), 1)
+    left = ActivationCache(tmp_path, 10**6)
+    assert len(left.shelf("old", (100,), np.float32)) == 0
+    assert len(left.shelf("newer", (100,), np.float32)) == 1
+
+
+def test_a_limit_too_small_says_what_is_needed(tmp_path: Path) -> None:
+    cache = ActivationCache(tmp_path, 1000)
+    with pytest.raises(DataError, match="limit_gb"):
+        cache.make_room(cache.shelf("mine", (100,), np.float32), 3)

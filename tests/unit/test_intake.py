@@ -1,0 +1,122 @@
+"""Intake: each fault of a reply is named, with its site and a remedy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from common.asks import CensusTold, FitAsk, FitTold, MomentsTold
+from common.errors import UpdateRejected
+from common.wire import Reply, Request, Step
+from server.intake import check_answers, check_arrays, check_examples, check_norm, printable
+
+STEP = Step(study="a" * 64, run="r1", phase="fusion", round=2, exchange=0, site="north")
+REQUEST = Request(STEP, FitAsk(stage="fusion"), {"fusion": "b" * 64})
+TOLD = FitTold(
+    examples=4, loss_sum=1.0, validation_examples=0, validation_correct=0, validation_loss_sum=0.0
+)
+DONE = Reply(STEP, REQUEST.digest, "done", TOLD)
+TEMPLATE = {"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)}
+
+
+def update() -> dict[str, NDArray[np.float16]]:
+    return {"w": np.full((2, 3), 0.5, np.float16), "b": np.ones(3, np.float16)}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        DONE,
+        Reply(STEP, REQUEST.digest, "refused", problem="no", fix="ask"),
+        Reply(STEP, REQUEST.digest, "needs-parts", needs=("fusion",)),
+    ],
+)
+def test_an_answer_to_the_request_passes(reply: Reply) -> None:
+    check_answers(REQUEST, reply)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("study", "c" * 64), ("run", "r2"), ("phase", "booster"), ("round", 1), ("exchange", 1),
+        ("site", "south"),
+    ],
+)  # fmt: skip
+def test_an_answer_to_another_step_is_rejected(field: str, value: str | int) -> None:
+    step = STEP.model_copy(update={field: value})
+    with pytest.raises(UpdateRejected, match=f"another step: {field}") as rejected:
+        check_answers(REQUEST, replace(DONE, step=step))
+    assert rejected.value.site == "north"
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (replace(DONE, request="d" * 64), "another request"),
+        (replace(DONE, told=None), "tells nothing"),
+        (replace(DONE, told=MomentsTold(examples=1)), "asked for fit, it tells of moments"),
+        (replace(DONE, status="needs-parts"), "does not name"),
+        (replace(DONE, status="needs-parts", needs=("fusion", "x")), "does not name"),
+    ],
+)
+def test_a_reply_that_does_not_fit_is_rejected(reply: Reply, words: str) -> None:
+    with pytest.raises(UpdateRejected, match=words):
+        check_answers(REQUEST, reply)
+
+
+def test_what_is_told_may_be_of_any_length() -> None:
+    told = CensusTold(
+        examples={}, withheld={}, groups={}, grouped_by="slide", excluded={}, weights={},
+        software={"torch": "2" * 500}, numerics={},
+    )  # fmt: skip
+    with pytest.raises(UpdateRejected, match="census"):
+        check_answers(REQUEST, replace(DONE, told=told))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"w": np.zeros((3, 2), np.float16)}, r"w has shape \(3, 2\) for \(2, 3\)"),
+        ({"b": np.zeros(3, np.float32)}, "b is float32 for float16"),
+        ({"b": np.array([0, np.nan, -np.inf], np.float16)}, "b holds 2 of 3 values"),
+        ({"c": np.zeros(1, np.float16)}, "1 unexpected arrays"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_rejected(
+    changes: dict[str, NDArray[np.float16]], words: str
+) -> None:
+    check_arrays("north", update(), TEMPLATE, np.float16)
+    with pytest.raises(UpdateRejected, match=words):
+        check_arrays("north", update() | changes, TEMPLATE, np.float16)
+
+
+def test_all_faults_are_counted_and_three_are_named() -> None:
+    template = {name: np.zeros(1, np.float32) for name in "abcde"}
+    with pytest.raises(UpdateRejected, match="a is missing; b is missing; c is missing; and 2"):
+        check_arrays("north", {}, template, np.float16)
+
+
+def test_the_norm_is_over_all_arrays() -> None:
+    arrays = {"a": np.array([3.0], np.float16), "b": np.array([[4.0]], np.float16)}
+    check_norm("north", arrays, 5.0)
+    with pytest.raises(UpdateRejected, match=r"norm 5; the study accepts 4\.99"):
+        check_norm("north", arrays, 4.99)
+    with pytest.raises(UpdateRejected, match="nan"):
+        check_norm("north", {"a": np.array([np.nan], np.float16)}, 4.0)
+
+
+def test_the_norm_of_large_values_does_not_overflow() -> None:
+    check_norm("north", {"a": np.full(4, 65504, np.float16)}, 131008.0)
+
+
+@pytest.mark.parametrize("examples", [0, -1, 11])
+def test_examples_are_bounded(examples: int) -> None:
+    check_examples("north", 10, 10)
+    with pytest.raises(UpdateRejected, match=f"{examples} examples, where 1 to 10"):
+        check_examples("north", examples, 10)
+
+
+def test_a_sites_words_cannot_steer_a_terminal() -> None:
+    assert printable("too few\x1b[2J\x9b1m\nrows") == "too few [2J 1m rows"
+    assert len(printable("x" * 9999)) == 500
