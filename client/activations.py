@@ -24,6 +24,8 @@ from common.study.schema import Study
 _FRONT_BATCH = 16
 _TAIL_BATCH = 32
 
+Wanted = tuple[Example, int]  # an image, and the number of its view
+
 
 class Extractor:
     """The frozen path of one study on this machine.
@@ -149,9 +151,6 @@ class Extractor:
         return example.digest if number == 0 else f"{example.digest}-{self.study.seed}-{number}"
 
 
-Wanted = tuple[Example, int]
-
-
 def _batches(wanted: Sequence[Wanted], size: int) -> Iterator[Sequence[Wanted]]:
     for start in range(0, len(wanted), size):
         yield wanted[start : start + size]
@@ -161,7 +160,6 @@ def _ahead(
     decoders: ThreadPoolExecutor, missing: Sequence[Wanted], study: Study
 ) -> Iterator[tuple[Sequence[Wanted], NDArray[Any]]]:
     """Yield batches of prepared views; the next batch is decoded while one is worked on."""
-
     waiting: deque[tuple[Sequence[Wanted], list[Future[NDArray[np.uint8]]]]] = deque()
     for some in _batches(missing, _FRONT_BATCH):
         waiting.append((some, [decoders.submit(_prepared_view, w, study) for w in some]))

@@ -48,13 +48,13 @@ class Classifier:
         found: NDArray[np.float64] = log_softmax(margin, axis=1)
         return found
 
-    def forest(self, arrays: Arrays) -> Forest:
-        """Read and check a tree table.
+    def forest(self, arrays: Arrays, rounds: int | None = None) -> Forest:
+        """Read and check a tree table of so many boosting rounds; None: of any number.
 
         Raises:
             CorruptFile: as `forest_from_arrays` says.
         """
-        return forest_from_arrays(arrays, self.rules)
+        return forest_from_arrays(arrays, self.rules, rounds=rounds)
 
 
 def build_classifier(study: Study, fusion: Arrays, moments: Arrays) -> Classifier:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 from torch import nn
 
+from client.classify import build_classifier
 from client.site import Bench, Site
 from client.training.fit import Schedule, falling_rate, fit_dense, fit_tail
 from client.training.numerics import threads
@@ -28,7 +29,7 @@ Arrays = Mapping[str, NDArray[Any]]
 def answer_moments(site: Site, study: Study, request: Request) -> tuple[MomentsTold, Arrays]:
     """Sum this site's training features and their squares."""
     bench = _ready(site, study, request)
-    features = bench.features(request, "train")[:, 0]
+    features = bench.features(request.parts, "train")[:, 0]
     return MomentsTold(examples=len(features)), moment_sums(features)
 
 
@@ -47,9 +48,9 @@ def _fit_heads(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
         settings.head_epochs, settings.batch_size, settings.head_learning_rate,
         settings.weight_decay,
     )  # fmt: skip
-    validation = bench.features(request, "validation")[:, 0]
+    validation = bench.features(request.parts, "validation")[:, 0]
     logits = _mean_log_probabilities(bench.branches, validation)
-    features, labels = bench.features(request, "train", settings.views), bench.labels("train")
+    features, labels = bench.features(request.parts, "train", settings.views), bench.labels("train")
     loss_sum, start = 0.0, 0
     for branch in bench.branches:
         own = features[:, :, start : start + branch.width]
@@ -103,14 +104,16 @@ def _fit_fusion(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Ar
     )
     schedule = Schedule(settings.local_epochs, settings.batch_size, rate, settings.weight_decay)
     views = bench.study.phase(BackbonesPhase).views
-    fusion = bench.fusion(site.parts)
+    fusion = build_classifier(
+        bench.study, site.parts["fusion"], site.parts["fusion-moments"]
+    ).fusion
     with torch.inference_mode():
-        validation = torch.from_numpy(bench.features(request, "validation")[:, 0])
+        validation = torch.from_numpy(bench.features(request.parts, "validation")[:, 0])
         logits = log_softmax(fusion(validation).double().numpy(), axis=1)
     with threads(bench.extractor.numerics):
         loss_sum = fit_dense(
             [p for p in fusion.parameters() if p.requires_grad], fusion,
-            bench.features(request, "train", views), bench.labels("train"), schedule,
+            bench.features(request.parts, "train", views), bench.labels("train"), schedule,
             _generator(bench.study, request, "fusion"),
         )  # fmt: skip
     update = difference(fusion_arrays(fusion), site.parts["fusion"])

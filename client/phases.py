@@ -22,7 +22,7 @@ _ROOMS = {
     "census": "client.census",
     "moments": "client.fitting",
     "fit": "client.fitting",
-    "booster": "client.boosting",
+    "booster": "client.growing",
     "calibration": "client.evaluation",
     "evaluation": "client.evaluation",
 }
@@ -61,9 +61,7 @@ def handle(data: bytes, site: Site) -> bytes:
         reply = Reply(request.step, request.digest, "done", told, arrays, seconds=seconds)
         return site.door.release(request, encode_reply(reply))
     except LeukofedError as error:
-        reply = Reply(
-            request.step, request.digest, "refused", problem=error.problem, fix=error.fix
-        )
+        reply = Reply(request.step, request.digest, "refused", problem=error.problem, fix=error.fix)
         return site.door.turn_away(request, encode_reply(reply), error.local_detail)
 
 

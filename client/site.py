@@ -20,7 +20,7 @@ from client.training.numerics import fastest, settled_numerics
 from common.asks import Part
 from common.errors import RequestRefused
 from common.model.initial import build_branches
-from common.model.network import Branch, Fusion, build_fusion, load_branches, load_fusion
+from common.model.network import Branch, load_branches
 from common.study.schema import Study
 from common.wire import Request
 
@@ -48,13 +48,26 @@ class PartStore:
         return self.held[name][1]
 
 
+def open_cache(config: SiteConfig) -> ActivationCache:
+    """Open the activation cache that a site file names.
+
+    Raises:
+        DataError: another process uses it.
+    """
+    return ActivationCache(config.cache.folder, int(config.cache.limit_gb * 1e9))
+
+
 class Bench:
     """What one study needs on this machine: branches, cached activations, examples by part."""
 
-    def __init__(self, study: Study, config: SiteConfig, build: Build) -> None:
+    def __init__(
+        self, study: Study, config: SiteConfig, build: Build, cache: ActivationCache
+    ) -> None:
         self.study = study
         self.config = config
+        self.cache = cache
         self._build = build
+        self._remembered: tuple[object, NDArray[np.uint8]] | None = None
 
     @cached_property
     def branches(self) -> list[Branch]:
@@ -67,8 +80,7 @@ class Bench:
         numerics = settled_numerics(
             self.config.numerics, self.config.state / "numerics.json", self._measure
         )
-        cache = ActivationCache(self.config.cache.folder, int(self.config.cache.limit_gb * 1e9))
-        return Extractor(self.study, self.branches, cache, numerics)
+        return Extractor(self.study, self.branches, self.cache, numerics)
 
     @cached_property
     def holdings(self) -> Holdings:
@@ -88,16 +100,26 @@ class Bench:
         wanted = set(request.parts) & {"constants", "tails", "heads", "moments"}
         load_branches(self.branches, {name: parts[name] for name in wanted})
 
-    def features(self, request: Request, part: Part, views: int = 1) -> NDArray[np.float32]:
-        """Return concatenated features float32 (images, views, width) of the loaded tails."""
-        digest = f"{request.parts['constants']}-{request.parts['tails']}"
+    def features(
+        self, digests: Mapping[str, str], part: Part, views: int = 1
+    ) -> NDArray[np.float32]:
+        """Return concatenated features float32 (images, views, width) of the loaded tails.
+
+        Args:
+            digests: of the parts `constants` and `tails` that are loaded.
+            part: whose images.
+            views: how many views of each.
+        """
+        digest = f"{digests['constants']}-{digests['tails']}"
         return self.extractor.features(self.examples(part), views, digest)
 
-    def fusion(self, parts: PartStore) -> Fusion:
-        """Build the fusion block with the arrays that came down."""
-        fusion = build_fusion(self.study, self.extractor.width)
-        load_fusion(fusion, parts["fusion"], parts["fusion-moments"])
-        return fusion
+    def remembered(
+        self, key: object, compute: Callable[[], NDArray[np.uint8]]
+    ) -> NDArray[np.uint8]:
+        """Return what was computed for this key last, or compute it: one value is kept."""
+        if self._remembered is None or self._remembered[0] != key:
+            self._remembered = (key, compute())
+        return self._remembered[1]
 
     def _measure(self) -> Numerics:
         size = self.study.imaging.size
@@ -111,14 +133,20 @@ class Site:
         config: the site file.
         approved: the studies it takes part in, by digest.
         build: builds a study's branches; virtual sites of one process may share them.
+        cache: keeps activations; virtual sites of one process share it. None: the site file's.
     """
 
     def __init__(
-        self, config: SiteConfig, approved: Mapping[str, Study], build: Build = build_branches
+        self,
+        config: SiteConfig,
+        approved: Mapping[str, Study],
+        build: Build = build_branches,
+        cache: ActivationCache | None = None,
     ) -> None:
         self.config = config
         self.approved = approved
         self._build = build
+        self._cache = cache or open_cache(config)
         self.door = Door(config.state, config.name, config.limits)
         self.parts = PartStore()
         self._benches: dict[str, Bench] = {}
@@ -145,5 +173,5 @@ class Site:
     def bench(self, study: Study) -> Bench:
         """Return what is kept warm for a study."""
         if study.digest not in self._benches:
-            self._benches[study.digest] = Bench(study, self.config, self._build)
+            self._benches[study.digest] = Bench(study, self.config, self._build, self._cache)
         return self._benches[study.digest]

@@ -15,7 +15,9 @@ class Images(Strict):
     """Where the images are."""
 
     manifest: Path
-    """The manifest CSV; image paths in it are relative to its folder."""
+    """The manifest CSV."""
+    root: Path | None = None
+    """Folder that image paths in it start at; null: the manifest's own."""
     only: dict[str, str] = Field(default_factory=dict)
     """Keep only rows with these values in these columns, for example `{ward: A}`."""
 
@@ -80,9 +82,12 @@ def load_site_config(path: Path) -> SiteConfig:
     """
     config = load_yaml(path, SiteConfig, fix="correct these keys; see docs/site.md")
     here = path.parent
+    images = {"manifest": here / config.images.manifest}
+    if config.images.root is not None:
+        images["root"] = here / config.images.root
     return config.model_copy(
         update={
-            "images": config.images.model_copy(update={"manifest": here / config.images.manifest}),
+            "images": config.images.model_copy(update=images),
             "state": here / config.state,
             "cache": config.cache.model_copy(update={"folder": here / config.cache.folder}),
             "weights": None if config.weights is None else here / config.weights,

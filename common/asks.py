@@ -11,6 +11,7 @@ from common.study.strict import Strict
 
 Count = Annotated[int, Field(ge=0)]
 Part = Literal["train", "validation", "test"]
+ClassifierName = Literal["booster", "softmax"]
 Stage = Literal["heads", "tails", "fusion"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -114,7 +115,7 @@ class EvaluationAsk(Strict):
 
     kind: Literal["evaluation"] = "evaluation"
     part: Part = "test"
-    temperatures: dict[Literal["booster", "softmax"], float]
+    temperatures: dict[ClassifierName, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     """One temperature per classifier."""
 
 

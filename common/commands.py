@@ -116,5 +116,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the group's list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self.rooms[name][1]) for name in sorted(self.rooms)])
+        rows = [(name, line) for name, (_, line) in sorted(self.rooms.items())]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)

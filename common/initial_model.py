@@ -8,16 +8,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from common.digests import digest_arrays, digest_value
 from common.errors import CorruptFile
+from common.parts import Arrays, by_part, flattened
 
-Arrays = Mapping[str, NDArray[Any]]
 PARTS = ("constants", "tails", "heads", "fusion")
 
 
@@ -39,13 +37,12 @@ class InitialModel:
 
 def write_initial(path: Path, model: InitialModel) -> None:
     """Write the one initial file."""
-    flat = {
-        f"{part}/{name}": array
-        for part, arrays in model.parts.items()
-        for name, array in arrays.items()
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(flat, path, metadata={"fronts": json.dumps(dict(model.fronts), sort_keys=True)})
+    save_file(
+        flattened(model.parts),
+        path,
+        metadata={"fronts": json.dumps(dict(model.fronts), sort_keys=True)},
+    )
 
 
 def read_initial(path: Path, digest: str | None = None) -> InitialModel:
@@ -64,15 +61,11 @@ def read_initial(path: Path, digest: str | None = None) -> InitialModel:
             fix="make it again with `leukofed-sim init-model STUDY`",
             local_detail=str(path),
         ) from error
-    parts: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in PARTS}
-    for key, array in flat.items():
-        part, _, name = key.partition("/")
-        parts.setdefault(part, {})[name] = array
-    model = InitialModel(parts, fronts)
+    empty: dict[str, Arrays] = {name: {} for name in PARTS}
+    model = InitialModel(empty | by_part(flat), fronts)
     if digest not in (None, model.digest):
         raise CorruptFile(
-            f"the initial model has digest {model.digest[:12]}, the study wants "
-            f"{str(digest)[:12]}",
+            f"the initial model has digest {model.digest[:12]}, the study wants {str(digest)[:12]}",
             fix="use the file that was made with the study",
             local_detail=str(path),
         )

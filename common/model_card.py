@@ -9,7 +9,6 @@ from common.asks import CensusTold, Part
 from common.study.schema import Study
 from common.yaml_file import dump_yaml
 
-
 _PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 

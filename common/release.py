@@ -144,7 +144,7 @@ def _contents(release: Release) -> dict[str, bytes]:
 
 
 def _safetensors(arrays: Arrays) -> bytes:
-    return save_safetensors({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    return save_safetensors({name: np.asarray(a, order="C") for name, a in arrays.items()})
 
 
 def _json(value: object) -> bytes:

@@ -20,11 +20,11 @@ from safetensors.numpy import save as save_safetensors
 from common.asks import Ask, Digest, Told
 from common.digests import canonical_json, digest_arrays, digest_value
 from common.errors import LeukofedError
+from common.parts import Arrays, by_part, flattened
 from common.study.strict import Strict
 
 MAGIC = b"LKF1"
 MAX_HEADER = 1 << 20
-Arrays = Mapping[str, NDArray[Any]]
 Header = TypeVar("Header")
 
 
@@ -113,12 +113,7 @@ def encode_request(request: Request) -> bytes:
         parts=dict(request.parts),
         travelling=tuple(sorted(request.arrays)),
     )
-    flat = {
-        f"{part}/{name}": array
-        for part, arrays in request.arrays.items()
-        for name, array in arrays.items()
-    }
-    return _frame(header, flat)
+    return _frame(header, flattened(request.arrays))
 
 
 def decode_request(data: bytes) -> Request:
@@ -129,12 +124,10 @@ def decode_request(data: bytes) -> Request:
     """
     raw, flat = _unframe(data)
     header = _validated(_REQUEST, raw)
-    arrays: dict[str, dict[str, NDArray[Any]]] = {part: {} for part in header.travelling}
-    for key, array in flat.items():
-        part, _, name = key.partition("/")
-        if part not in arrays:
-            raise WireError("the message holds an array of no part", fix=_FIX)
-        arrays[part][name] = array
+    found = by_part(flat)
+    if not set(found) <= set(header.travelling):
+        raise WireError("the message holds an array of no part", fix=_FIX)
+    arrays: dict[str, Arrays] = {part: found.get(part, {}) for part in header.travelling}
     for part, held in arrays.items():
         if header.parts.get(part) != digest_arrays(held):
             raise WireError(f"part {part!r} is not what its digest says", fix=_FIX)

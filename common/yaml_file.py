@@ -38,7 +38,7 @@ def load_yaml(path: Path, model: type[Model], *, fix: str) -> Model:
         raise ConfigError(
             f"{path} is not valid YAML: {' '.join(str(error).split())}", fix="correct the syntax"
         ) from error
-    if tree is None:
+    if tree is None or document is None:
         raise ConfigError(f"{path} is empty", fix=fix)
     try:
         value = model.model_validate(document)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from common.errors import UpdateRejected
 from common.updates.fixed_point import MOST_EXAMPLES, ExactSum
-from common.wire import Arrays
+from common.parts import Arrays
 from server.intake import check_arrays, check_examples
 
 LARGEST_SUM = 2**63 - 1

@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 from flwr.app import DEFAULT_TTL, Message
 from flwr.serverapp import Grid
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from common.errors import LeukofedError, RunStopped
 from common.flower import MESSAGE_TYPE, describe, from_records, to_records

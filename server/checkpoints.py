@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -86,7 +87,7 @@ class Checkpoints:
             (self.folder / "parts").mkdir(parents=True, exist_ok=True)
             for part in state.parts.values():
                 if part.digest not in self._sound:
-                    _write(self._part_file(part.digest), save(dict(part.arrays)))
+                    _write(self._part_file(part.digest), _packed(part.arrays))
                     self._sound.add(part.digest)
             _write(path, text.encode())
             self._delete_unneeded()
@@ -190,6 +191,11 @@ def _part_digests(path: Path) -> list[str]:
         return list(json.loads(path.read_bytes())["parts"].values())
     except (ValueError, KeyError, AttributeError, TypeError):
         return []
+
+
+def _packed(arrays: Arrays) -> bytes:
+    # safetensors would write the memory of a strided view as it lies
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def _write(path: Path, data: bytes) -> None:

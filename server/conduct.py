@@ -52,16 +52,16 @@ class Conduct:
         self.checkpoints = checkpoints
         self.record = record
         self.watch = watch
-        self.position = (state.phase, state.round)
-        self.parts = dict(state.parts)
-        self.facts = dict(state.facts)
+        self.state = state
+        self.parts = state.parts
+        self.facts = state.facts
         if "accounts" in self.facts:
             rounds.accounts = Accounts.from_json(self.facts["accounts"])
 
     def remaining(self, phase: PhaseName, first: int, last: int) -> Iterator[int]:
         """Yield the rounds of a phase, `first` to `last`, that no checkpoint holds yet."""
         for number in range(first, last + 1):
-            if (PHASE_ORDER.index(phase), number) > self.position:
+            if (PHASE_ORDER.index(phase), number) > self.state.position:
                 self.watch.round(phase, number, last)
                 yield number
 
@@ -92,11 +92,10 @@ class Conduct:
 
     def finish(self, phase: PhaseName, number: int, **facts: Any) -> None:
         """Note that a round is done, and write a checkpoint."""
-        self.position = (PHASE_ORDER.index(phase), number)
+        self.state.position = (PHASE_ORDER.index(phase), number)
         self.facts["accounts"] = self.rounds.accounts.to_json()
-        state = State(*self.position, dict(self.parts), dict(self.facts))
-        self.checkpoints.save(state, self._digest)
-        self.record.add("round", phase=phase, round=number, **facts)
+        self.checkpoints.save(self.state, self._digest, phase)
+        self.record.write("round", phase=phase, round=number, **facts)
 
     def hold(self, name: str, arrays: Arrays) -> None:
         """Set a part of the model."""

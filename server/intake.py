@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from common.errors import UpdateRejected
-from common.wire import Arrays, Reply, Request
+from common.parts import Arrays
+from common.wire import Reply, Request
 
 VERSIONS = "compare the leukofed versions of this site and the coordinator"
 

@@ -5,7 +5,10 @@ a view). Records are appended in whole batches, the data before the keys, so a s
 again after a kill: what has no key is overwritten.
 """
 
+import fcntl
+import os
 import shutil
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,15 +78,31 @@ class Shelf:
 class ActivationCache:
     """The shelves of a site, together below a size limit.
 
+    One process at a time works with a folder: two would overwrite each other's records.
+
     Args:
         folder: where the shelves are.
         limit_bytes: most disk they may take.
+
+    Raises:
+        DataError: another process works with the folder.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
         self._open: dict[str, Shelf] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self.close = weakref.finalize(self, os.close, lock)  # lets other processes use the folder
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(
+                "another process is using the activation cache",
+                fix="wait until it has ended, or give this one a cache folder of its own",
+                local_detail=str(folder),
+            ) from error
 
     def shelf(self, what: object, shape: tuple[int, ...], dtype: DTypeLike) -> Shelf:
         """Open the shelf of whatever its content depends on: plain data, digested."""

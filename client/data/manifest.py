@@ -1,19 +1,26 @@
 """A site's manifest: one CSV line per image, read and checked once (docs/data.md)."""
 
 import csv
+import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from client.data.groups import join_groups
 from common.errors import DataError
 from common.study.data import GROUP_ORDER, GroupColumn
 
+REQUIRED = ("path", "label")
+EVERY_IMAGE = "image"  # what `Manifest.grouped_by` says where no column groups
+
 _DELIMITERS = (",", ";", "\t")
 _LISTED = 200  # faulty lines shown at home; the rest is counted
 _SEE = "see docs/data.md, section Manifest"
+_DRIVE = re.compile(r"^[A-Za-z]:/")
+
+Row = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -37,24 +44,31 @@ class Manifest:
 
     path: Path
     examples: tuple[Example, ...]
-    grouped_by: str  # a manifest column, or "image" where no column fills every row
+    grouped_by: str  # a column, or EVERY_IMAGE where none of them fills every row
 
 
 @dataclass
 class _Faults:
     """Kinds of fault, counted, and the lines where they are."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    lines: list[str] = field(default_factory=list)
+    counts: Counter[str] = dataclasses.field(default_factory=Counter)
+    lines: list[str] = dataclasses.field(default_factory=list)
 
-    def add(self, kind: str, line: int, value: str = "") -> None:
+    def add(self, kind: str, line: int, value: str) -> None:
         self.counts[kind] += 1
         if len(self.lines) < _LISTED:
-            self.lines.append(f"line {line}: {kind} {value}".rstrip())
+            self.lines.append(f"line {line}: {kind}: {value}")
 
-    def listing(self) -> str:
+    def raise_any(self, of: int, hint: str) -> None:
+        if not self.counts:
+            return
+        kinds = ", ".join(f"{n} x {kind}" for kind, n in sorted(self.counts.items()))
         more = self.counts.total() - len(self.lines)
-        return "\n".join([*self.lines, *([f"and {more} more"] if more else [])])
+        raise DataError(
+            f"{self.counts.total()} of {of} manifest lines are unusable ({kinds}{hint})",
+            fix=f"correct the lines that `leukofed-site check` lists here ({_SEE})",
+            local_detail="\n".join([*self.lines, *([f"and {more} more"] if more else [])]),
+        )
 
 
 def read_manifest(
@@ -64,6 +78,7 @@ def read_manifest(
     *,
     only: Mapping[str, str] | None = None,
     joined_by: Sequence[GroupColumn] = (),
+    root: Path | None = None,
 ) -> Manifest:
     """Read and check a manifest.
 
@@ -73,46 +88,121 @@ def read_manifest(
         group_order: the group is the first of these columns that every row fills.
         only: keep the rows that have these values in these columns.
         joined_by: columns whose shared values join groups as well.
+        root: folder that image paths start at; None: the manifest's own.
 
     Raises:
         DataError: the file cannot be read, lacks a column or rows, or has faulty lines: an unknown
             label, an image that is missing, listed twice, or outside the manifest's folder.
-            All faults come in one error, counted in `problem`, listed in `local_detail`.
+            All lines come in one error: counted in `problem`, listed in `local_detail`.
     """
-    rows = [
-        (line, row)
-        for line, row in _rows(path)
-        if all(row.get(name.lower()) == value for name, value in (only or {}).items())
-    ]
+    columns, lines = _read(path)
+    _check_columns(columns, only or {}, path)
+    rows = _rows(columns, lines, only or {})
     if not rows:
         raise DataError(
             "the manifest has no rows" + (" that fit the site file's filter" if only else ""),
-            fix=f"list the images in it ({_SEE})",
+            fix=f"list this site's images in it ({_SEE})",
             local_detail=f"{path}, filter {dict(only or {})}",
         )
-    examples = _checked(path, rows, tuple(classes))
-    column = next((c for c in group_order if all(row[c] for _, row in rows if c in row)), None)
-    return _grouped(Manifest(path, examples, "image"), group_order, joined_by)
+    root = path.parent if root is None else root
+    images = _checked_images(root, rows, classes)
+    grouped_by = next((c for c in group_order if all(row.get(c) for _, row in rows)), None)
+    examples = [
+        Example(
+            image=root / relative,
+            label=classes.index(row["label"]),
+            group=row[grouped_by] if grouped_by else relative,
+            patient=row.get("patient") or None,
+            slide=row.get("slide") or None,
+            stain_cluster=row.get("stain_cluster") or None,
+            field=row.get("field") or None,
+            split=row.get("split") or None,
+        )
+        for (_, row), relative in zip(rows, images, strict=True)
+    ]
+    links = [[getattr(example, column) for example in examples] for column in joined_by]
+    joined = join_groups([example.group for example in examples], *links)
+    return Manifest(
+        path,
+        tuple(dataclasses.replace(e, group=g) for e, g in zip(examples, joined, strict=True)),
+        grouped_by or EVERY_IMAGE,
+    )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line numbers and rows, with lower-case column names and stripped values."""
+def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return lower-case column names, and line numbers with stripped cells."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = file.readline()
-            delimiter = max(_DELIMITERS, key=header.count)
             file.seek(0)
+            delimiter = max(_DELIMITERS, key=header.count)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             columns = [name.strip().lower() for name in next(reader, [])]
-            _check_columns(columns, path)
-            for cells in reader:
-                values = [cell.strip() for cell in cells]
-                if any(values):
-                    values += [""] * (len(columns) - len(values))
-                    yield reader.line_num, dict(zip(columns, values, strict=False))
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"the manifest cannot be read ({type(error).__name__})",
-            fix=f"save it as CSV, UTF-8, where the site file says ({_SEE})",
+            fix=f"save it as CSV in UTF-8, where the site file says ({_SEE})",
             local_detail=f"{path}: {error}",
         ) from error
+    return columns, lines
+
+
+def _check_columns(columns: Sequence[str], only: Mapping[str, str], path: Path) -> None:
+    missing = sorted({*REQUIRED, *map(str.lower, only)} - set(columns))
+    twice = [name for name, n in Counter(columns).items() if n > 1 and name]
+    if missing or twice:
+        faults = [f"lacks the column {name}" for name in missing if name in REQUIRED]
+        faults += ["lacks a column of the site file's filter"] * bool(set(missing) - set(REQUIRED))
+        faults += ["names a column twice"] * bool(twice)
+        raise DataError(
+            f"the manifest {', '.join(faults)}",
+            fix=f"correct its first line ({_SEE})",
+            local_detail=f"{path}: columns {columns}, missing {missing}, twice {twice}",
+        )
+
+
+def _rows(
+    columns: Sequence[str], lines: Sequence[tuple[int, list[str]]], only: Mapping[str, str]
+) -> list[tuple[int, Row]]:
+    """Name the cells; leave out empty lines and those that the filter does not select."""
+    rows: list[tuple[int, Row]] = []
+    faults = _Faults()
+    for number, cells in lines:
+        if any(cells[len(columns) :]):
+            faults.add("more cells than columns", number, str(cells))
+            continue
+        row = dict(zip(columns, cells + [""] * len(columns), strict=False))
+        if any(cells) and all(row[name.lower()] == value for name, value in only.items()):
+            rows.append((number, row))
+    faults.raise_any(len(lines), "")
+    return rows
+
+
+def _checked_images(
+    folder: Path, rows: Sequence[tuple[int, Row]], classes: Sequence[str]
+) -> list[str]:
+    """Return the image paths relative to the manifest's folder, once every row is sound."""
+    root = folder.resolve()
+    images: list[str] = []
+    seen: set[str] = set()
+    faults = _Faults()
+    for number, row in rows:
+        image = Path(row["path"].replace("\\", "/"))
+        if row["label"] not in classes:
+            faults.add("unknown label", number, row["label"])
+        if not row["path"]:
+            faults.add("no path", number, "")
+        elif image.is_absolute() or _DRIVE.match(image.as_posix()) or ".." in image.parts:
+            faults.add("path not inside the manifest's folder", number, row["path"])
+        elif not (folder / image).is_file():
+            faults.add("image not found", number, row["path"])
+        elif not (folder / image).resolve().is_relative_to(root):
+            faults.add("path not inside the manifest's folder", number, row["path"])
+        elif image.as_posix() in seen:
+            faults.add("image listed twice", number, row["path"])
+        seen.add(image.as_posix())
+        images.append(image.as_posix())
+    labels = f"; labels of the study: {', '.join(classes)}"
+    faults.raise_any(len(rows), labels if "unknown label" in faults.counts else "")
+    return images

@@ -72,8 +72,8 @@ def state_from_arrays(arrays: Mapping[str, NDArray[Any]], rules: Rules) -> Round
     """
     table = dict(arrays)
     place, parents = table.pop("place", np.empty(0)), table.pop("parents", np.empty(0))
-    partial = forest_from_arrays(table, rules)
-    if place.shape == (2,) and len(partial.trees) == rules.trees:
+    partial = forest_from_arrays(table, rules, rounds=1)
+    if place.shape == (2,):
         state = RoundState(int(place[0]), int(place[1]), partial, parents)
         deepest = max(len(list(tree.levels())) for tree in partial.trees) - 1
         if (

@@ -86,15 +86,18 @@ class Forest:
         return {"sizes": sizes, **columns}
 
 
-def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], rules: Rules) -> Forest:
+def forest_from_arrays(
+    arrays: Mapping[str, NDArray[Any]], rules: Rules, *, rounds: int | None = None
+) -> Forest:
     """Read and check a table that came from outside.
 
     Args:
         arrays: what `Forest.to_arrays` returned, and nothing else.
         rules: the study's; they bound every entry.
+        rounds: how many rounds the table must hold, where the reader knows it.
 
     Raises:
-        CorruptFile: the table is not a whole number of rounds of well-formed trees.
+        CorruptFile: the table is not that many, or a whole number of rounds of well-formed trees.
     """
     wanted = {"sizes": np.dtype(np.int32)} | {name: np.dtype(d) for name, d in _DTYPES.items()}
     _require(set(arrays) == set(wanted), "other columns than expected")
@@ -104,6 +107,7 @@ def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], rules: Rules) -> Fore
     most_nodes = 2 ** (rules.depth + 1) - 1
     _require(len(sizes) % rules.trees == 0, "not a whole number of rounds")
     _require(len(sizes) <= MAX_ROUNDS * rules.trees, "too many rounds")
+    _require(rounds in (None, len(sizes) // rules.trees), "another number of rounds")
     _require(bool(((sizes >= 1) & (sizes <= most_nodes)).all()), "a tree's size is out of range")
     ends = np.concatenate([[0], np.cumsum(sizes)])
     _require(all(len(arrays[name]) == ends[-1] for name in _COLUMNS), "columns of unequal length")

@@ -1,5 +1,8 @@
 """White balance and contrast: what makes smears of different slides alike."""
 
+import math
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +26,7 @@ def white_balance(image: Image) -> Image:
         counts = np.bincount(image[:, :, channel].ravel(), minlength=256)
         background = max(1, int(np.searchsorted(np.cumsum(counts), 0.95 * counts.sum())))
         tables[0, :, channel] = np.clip(np.rint(levels * (245.0 / background)), 0, 255)
-    return cv2.LUT(image, tables)
+    return np.asarray(cv2.LUT(image, tables), dtype=np.uint8)
 
 
 def clahe(image: Image) -> Image:
@@ -32,9 +35,7 @@ def clahe(image: Image) -> Image:
     Args:
         image: uint8 (height, width, 3), RGB.
     """
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    lab[:, :, 0] = _equalised(lab[:, :, 0])
-    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return _with_lightness(image, _equalised)
 
 
 def camsr(image: Image) -> Image:
@@ -53,15 +54,24 @@ def camsr(image: Image) -> Image:
     Args:
         image: uint8 (height, width, 3), RGB.
     """
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    lightness = np.ascontiguousarray(lab[:, :, 0])
-    retinex = cv2.LUT(lightness, _LOG) - _mean_log_blur(lightness)
-    lab[:, :, 0] = cv2.addWeighted(_stretched(retinex), 0.5, _equalised(lightness), 0.5, 0.0)
-    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    return _with_lightness(image, _retinex_and_clahe)
+
+
+def _with_lightness(image: Image, change: Callable[[Image], Image]) -> Image:
+    """Change Lab lightness, uint8 (height, width), and leave both colour axes as they are."""
+    lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), dtype=np.uint8)
+    lab[:, :, 0] = change(np.ascontiguousarray(lab[:, :, 0]))
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.uint8)
 
 
 def _equalised(lightness: Image) -> Image:
-    return cv2.createCLAHE(2.0, (8, 8)).apply(lightness)
+    return np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(lightness), dtype=np.uint8)
+
+
+def _retinex_and_clahe(lightness: Image) -> Image:
+    retinex = _LOG[lightness] - _mean_log_blur(lightness)
+    both = cv2.addWeighted(_stretched(retinex), 0.5, _equalised(lightness), 0.5, 0.0)
+    return np.asarray(both, dtype=np.uint8)
 
 
 def _mean_log_blur(lightness: Image) -> NDArray[np.float32]:
@@ -74,7 +84,7 @@ def _mean_log_blur(lightness: Image) -> NDArray[np.float32]:
             (width, height),
             interpolation=cv2.INTER_LINEAR,
         )
-    return total / len(_SCALES)
+    return total / np.float32(len(_SCALES))
 
 
 def _log_blur(lightness: Image, sigma: float) -> NDArray[np.float32]:
@@ -86,11 +96,11 @@ def _log_blur(lightness: Image, sigma: float) -> NDArray[np.float32]:
     sigmas = [sigma * after / before for after, before in zip(small, (width, height), strict=True)]
     if reduction > 1.0:
         # Reducing and enlarging blur too: a box's variance 1/12 and a tent's 1/6, in small pixels.
-        sigmas = [np.sqrt(s * s - 0.25) for s in sigmas]
+        sigmas = [math.sqrt(s * s - 0.25) for s in sigmas]
     blurred = cv2.GaussianBlur(
         reduced, (0, 0), sigmaX=sigmas[0], sigmaY=sigmas[1], borderType=cv2.BORDER_REFLECT
     )
-    return np.log(blurred)
+    return np.log(np.asarray(blurred, dtype=np.float32))
 
 
 def _stretched(retinex: NDArray[np.float32]) -> Image:
@@ -98,4 +108,5 @@ def _stretched(retinex: NDArray[np.float32]) -> Image:
     low, high = np.percentile(retinex, (1, 99))
     if high - low < 1e-6:
         return np.full(retinex.shape, 128, dtype=np.uint8)
-    return np.clip((retinex - low) * (255.0 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
+    stretched = (retinex - np.float32(low)) * np.float32(255.0 / (high - low))
+    return np.asarray(np.clip(stretched + 0.5, 0, 255), dtype=np.uint8)

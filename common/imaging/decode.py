@@ -13,7 +13,7 @@ from common.errors import DataError
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 LARGEST_PIXELS = 2**26  # 67 million: more than any smear camera, less than a bomb needs
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
-# What Pillow's parsers raise on damaged files: found by cutting and flipping bytes.
+# What Pillow's parsers raise on damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, OverflowError,
     struct.error, zlib.error, MemoryError, Image.DecompressionBombError,

@@ -54,9 +54,9 @@ class Traits:
 
 PROFILES = (
     Traits(nucleus=11.0, share=0.62, clump=2.4, nucleoli=0.1, cleft=0.02),
-    Traits(nucleus=13.2, share=0.80, clump=1.9, nucleoli=0.6, cleft=0.06),
-    Traits(nucleus=14.2, share=0.66, clump=1.4, nucleoli=1.1, cleft=0.12),
-    Traits(nucleus=16.2, share=0.80, clump=1.0, nucleoli=2.2, cleft=0.18),
+    Traits(nucleus=13.2, share=0.80, clump=1.9, nucleoli=0.6, cleft=0.07),
+    Traits(nucleus=14.2, share=0.66, clump=1.4, nucleoli=1.1, cleft=0.15),
+    Traits(nucleus=16.2, share=0.80, clump=1.0, nucleoli=2.2, cleft=0.25),
 )
 
 
@@ -177,7 +177,7 @@ def random_traits(generator: np.random.Generator) -> Traits:
         share=float(generator.uniform(0.52, 0.90)),
         clump=float(np.exp(generator.uniform(np.log(0.8), np.log(3.0)))),
         nucleoli=float(generator.uniform(0.0, 2.8)),
-        cleft=float(generator.uniform(0.0, 0.25)),
+        cleft=float(generator.uniform(0.0, 0.35)),
     )
 
 
@@ -185,7 +185,7 @@ def _draw_surroundings(
     maps: NDArray[np.float32], generator: np.random.Generator, red_cells: float, unit: float
 ) -> None:
     size = maps.shape[1]
-    radii = generator.normal(9.5 * unit, 0.5 * unit, size=generator.poisson(red_cells))
+    radii = generator.normal(9.5 * unit, 0.5 * unit, size=generator.poisson(red_cells)).tolist()
     for radius, (row, column) in zip(radii, scatter(generator, size, radii, 0.2), strict=True):
         draw_red_cell(maps, generator, row, column, radius)
     for _ in range(generator.poisson(2.0)):
@@ -235,10 +235,10 @@ def _photograph(
     image = np.exp(-density) * np.array(style.light, np.float32)
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     image *= (1 - style.vignette * (axis[:, None] ** 2 + axis**2) / 2)[..., None]
-    image = cv2.GaussianBlur(image, (0, 0), style.blur * size / _FIELD)
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), style.blur * size / _FIELD))
     image = 255 * image + style.noise * generator.standard_normal(image.shape, dtype=np.float32)
     picture = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     quality = [int(cv2.IMWRITE_JPEG_QUALITY), style.jpeg]
     _, packed = cv2.imencode(".jpg", picture[..., ::-1], quality)
-    unpacked = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(unpacked[..., ::-1]).astype(np.uint8)
+    unpacked = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(unpacked[..., ::-1])

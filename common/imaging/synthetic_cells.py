@@ -5,6 +5,7 @@ Lengths are pixels of the image that is drawn; angles are radians.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,7 +56,7 @@ def chromatin(generator: np.random.Generator, size: int, clump: float) -> Field:
     return np.asarray(_CONTRAST * np.hypot(1.0, blur / clump) * _unit(pattern), np.float32)
 
 
-def _unit(values: NDArray[np.float32]) -> Field:
+def _unit(values: NDArray[Any]) -> Field:
     return np.asarray((values - values.mean()) / values.std(), np.float32)
 
 
@@ -108,9 +109,7 @@ def draw_cell(maps: Field, generator: np.random.Generator, cell: Cell, pattern: 
     angle = generator.uniform(0, 2 * np.pi)
     row = cell.row + slack * np.sin(angle)
     column = cell.column + slack * np.cos(angle)
-    window, alpha, distance = _outline(
-        size, generator, row, column, cell.nucleus, 0.03, cell.cleft
-    )
+    window, alpha, distance = _outline(size, generator, row, column, cell.nucleus, 0.03, cell.cleft)
     rim = 0.12 * np.clip((distance - 0.7) / 0.3, 0, 1)  # chromatin gathers along the membrane
     dye = np.clip(1 + pattern[window] + rim, 0.15, 2.0)
     for _ in range(cell.nucleoli):
@@ -119,7 +118,7 @@ def draw_cell(maps: Field, generator: np.random.Generator, cell: Cell, pattern: 
             window,
             row + away * cell.nucleus * np.sin(angle),
             column + away * cell.nucleus * np.cos(angle),
-            generator.uniform(0.17, 0.23) * cell.nucleus,
+            generator.uniform(0.19, 0.26) * cell.nucleus,
         )
         dye *= 1 - 0.5 * spot
     part = maps[(slice(None), *window)]
@@ -176,11 +175,13 @@ def _outline(
     angle = np.arctan2(down, across)
     edge = np.ones_like(angle)
     for waves in (2, 3, 4):
-        edge += generator.normal(0, unrest) * np.cos(waves * angle + generator.uniform(0, 2 * np.pi))
-    turn = generator.uniform(-np.pi, np.pi)
+        edge += generator.normal(0, unrest) * np.cos(
+            waves * angle + generator.uniform(0, 2 * np.pi)
+        )
     if cleft > 0:
-        away = np.abs(np.angle(np.exp(1j * (angle - turn))))
-        edge -= cleft * np.exp(-((away / 0.35) ** 2))
+        turn = generator.uniform(-np.pi, np.pi)
+        away = np.abs((angle - turn + np.pi) % (2 * np.pi) - np.pi)
+        edge -= cleft * np.exp(-((away / 0.4) ** 2))
     distance = np.hypot(down, across) / (radius * edge)
     alpha = np.clip((1 - distance) * radius + 0.5, 0, 1)
     return window, alpha.astype(np.float32), distance.astype(np.float32)
@@ -188,7 +189,7 @@ def _outline(
 
 def _spot(window: Window, row: float, column: float, radius: float) -> Field:
     down, across = _offsets(window, row, column)
-    return np.asarray(np.exp(-((down**2 + across**2) / radius**2) ** 2), np.float32)
+    return np.asarray(np.exp(-(((down**2 + across**2) / radius**2) ** 2)), np.float32)
 
 
 def _window(size: int, row: float, column: float, reach: float) -> Window:

@@ -1,6 +1,6 @@
 """The model before the first round: branches with pre-trained or random weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,16 @@ from common.imaging.pipeline import prepare, to_model_input
 from common.imaging.synthetic import calibration_smears
 from common.initial_model import InitialModel
 from common.model.chain import build_backbone, check_is_chain, cut
-from common.model.network import Branch, build_fusion, front_digest, fusion_arrays, trained_arrays
+from common.model.network import (
+    Branch,
+    build_fusion,
+    front_digest,
+    fusion_arrays,
+    load_branches,
+    trained_arrays,
+)
 from common.model.weights import read_weights
+from common.parts import Arrays
 from common.seeds import seed_for
 from common.study.network import Backbone
 from common.study.schema import Study
@@ -32,6 +40,21 @@ def build_branches(study: Study, weights: Path | None) -> list[Branch]:
         WeightsError: weights are missing or not the agreed ones.
     """
     return [_branch(study, backbone, weights) for backbone in study.network.backbones]
+
+
+def released_branches(study: Study, parts: Mapping[str, Arrays]) -> list[Branch]:
+    """Build a study's backbones with the arrays of a release: no weights folder is needed.
+
+    Args:
+        study: the release's.
+        parts: fronts, constants, tails, heads and moments.
+    """
+    branches = []
+    for backbone in study.network.backbones:
+        model = build_backbone(backbone, None)
+        branches.append(_cut_branch(study, backbone, model))
+    load_branches(branches, parts)
+    return branches
 
 
 def check_chains(study: Study) -> None:
@@ -67,12 +90,21 @@ def _branch(study: Study, backbone: Backbone, folder: Path | None) -> Branch:
         _calibrate(model, study)
     else:
         model = build_backbone(backbone, read_weights(study.network, backbone, folder))
-    front, tail = cut(model, backbone)
-    width = int(getattr(model, "head_hidden_size", None) or model.num_features)
-    branch = Branch(backbone.architecture, front, tail, width, len(study.labels.classes))
+    branch = _cut_branch(study, backbone, model)
     nn.init.zeros_(branch.head.weight)
     nn.init.zeros_(branch.head.bias)
     return branch
+
+
+def _cut_branch(study: Study, backbone: Backbone, model: nn.Module) -> Branch:
+    front, tail = cut(model, backbone)
+    return Branch(backbone.architecture, front, tail, _width(model), len(study.labels.classes))
+
+
+def _width(model: nn.Module) -> int:
+    """Return how many pooled features a timm model has, without its classifier."""
+    width: int = getattr(model, "head_hidden_size", None) or model.num_features  # type: ignore[assignment]
+    return width
 
 
 @torch.no_grad()

@@ -133,7 +133,9 @@ def _tensors(branch: Branch, part: str) -> dict[str, Tensor]:
         return dict(branch.standardised.named_buffers())
     if part == "fronts":
         return _floating(branch.front.state_dict())
-    trained = {name: p for name, p in branch.tail.named_parameters() if p.requires_grad}
+    trained: dict[str, Tensor] = {
+        name: p for name, p in branch.tail.named_parameters() if p.requires_grad
+    }
     if part == "tails":
         return trained
     everything = _floating(branch.tail.state_dict(keep_vars=True))

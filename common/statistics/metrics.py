@@ -103,18 +103,24 @@ def log_loss(counts: EvaluationCounts) -> float:
 
 
 def intervals(counts: EvaluationCounts) -> dict[str, Interval]:
-    """Return 95 % percentile intervals of accuracy, macro_f1 and macro_auc over replicates."""
-    replicates = {
+    """Return 95 % intervals of accuracy, macro_f1 and macro_auc over replicates."""
+    return {name: percentiles(values) for name, values in replicated(counts).items()}
+
+
+def replicated(counts: EvaluationCounts) -> dict[str, NDArray[np.float64]]:
+    """Return accuracy, macro_f1 and macro_auc of every bootstrap replicate, (replicates,)."""
+    return {
         "accuracy": accuracy(counts.replicate_confusion),
         "macro_f1": macro(f1(counts.replicate_confusion)),
         "macro_auc": macro(auc(counts.replicate_scores)),
     }
-    found = {}
-    for name, values in replicates.items():
-        known = values[~np.isnan(values)]
-        low, high = np.percentile(known, _LEVEL) if len(known) else (np.nan, np.nan)
-        found[name] = (float(low), float(high))
-    return found
+
+
+def percentiles(values: NDArray[np.float64]) -> Interval:
+    """Return the 2.5th and 97.5th percentile of what is not NaN; NaN if nothing is."""
+    known = values[~np.isnan(values)]
+    low, high = np.percentile(known, _LEVEL) if len(known) else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def _diagonal(confusion: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,12 @@ def test_a_rejected_update_leaves_nothing_behind(sent: list[Update]) -> None:
         mean.add(update.site, update.examples, update.arrays)
     before = mean.mean()
     spoilt = sent[0].arrays | {"w": sent[0].arrays["w"] + np.float16(np.nan)}
-    for wrong in (spoilt, {"b": sent[0].arrays["b"]}, {**sent[0].arrays, "x": np.zeros(1)}):
+    wrongs: list[dict[str, NDArray[Any]]] = [
+        spoilt,
+        {"b": sent[0].arrays["b"]},
+        {**sent[0].arrays, "x": np.zeros(1)},
+    ]
+    for wrong in wrongs:
         with pytest.raises(UpdateRejected, match="bad-site"):
             mean.add("bad-site", 5, wrong)
     assert mean.examples == sum(update.examples for update in sent)

@@ -117,6 +117,9 @@ def test_a_false_form_is_refused() -> None:
     for complaint, arrays in malformed.items():
         with pytest.raises(CorruptFile, match=complaint):
             forest_from_arrays(arrays, RULES)
+    assert len(forest_from_arrays(good, RULES, rounds=1).trees) == RULES.trees
+    with pytest.raises(CorruptFile, match="another number of rounds"):
+        forest_from_arrays(good, RULES, rounds=2)
 
 
 def test_a_false_state_is_refused() -> None:

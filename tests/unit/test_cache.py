@@ -64,8 +64,10 @@ def test_room_is_made_by_removing_what_was_unused_for_longest(tmp_path: Path) ->
     before = ActivationCache(tmp_path, 10**6)
     for name in ("old", "newer"):
         before.shelf(name, (100,), np.float32).append(["x"], np.ones((1, 100), np.float32))
+    before.close()
     now = ActivationCache(tmp_path, 1000)
     now.make_room(now.shelf("mine", (100,), np.float32), 1)
+    now.close()
     left = ActivationCache(tmp_path, 10**6)
     assert len(left.shelf("old", (100,), np.float32)) == 0
     assert len(left.shelf("newer", (100,), np.float32)) == 1
@@ -75,3 +77,11 @@ def test_a_limit_too_small_says_what_is_needed(tmp_path: Path) -> None:
     cache = ActivationCache(tmp_path, 1000)
     with pytest.raises(DataError, match="limit_gb"):
         cache.make_room(cache.shelf("mine", (100,), np.float32), 3)
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
+    held = ActivationCache(tmp_path, 1000)
+    with pytest.raises(DataError, match="another process"):
+        ActivationCache(tmp_path, 1000)
+    held.close()
+    ActivationCache(tmp_path, 1000).close()

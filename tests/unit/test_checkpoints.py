@@ -45,6 +45,14 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
     assert names(tmp_path) == ["0001-backbones-3.json"]
 
 
+def test_strided_views_are_saved_by_value(tmp_path: Path) -> None:
+    view = np.arange(12.0).reshape(3, 4).T[::2]
+    Checkpoints(tmp_path).save(State((0, 1), {"v": Part.of({"v": view})}, {}), STUDY, "census")
+    found = Checkpoints(tmp_path).latest(STUDY, note=fail)
+    assert found is not None
+    np.testing.assert_array_equal(found.parts["v"].arrays["v"], view)
+
+
 def test_an_empty_folder_holds_no_state(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "absent").latest(STUDY, note=fail) is None
 

@@ -45,7 +45,7 @@ def test_divergence_is_refused_and_never_clipped(value: float) -> None:
 
 
 def test_shapes_without_axes_or_values_pass() -> None:
-    old = {"scalar": np.float32(1).reshape(()), "none": np.zeros((0, 3), np.float32)}
+    old = {"scalar": np.array(1, np.float32), "none": np.zeros((0, 3), np.float32)}
     sent = difference(old, old)
     assert sent["scalar"].shape == ()
     assert sent["none"].shape == (0, 3)

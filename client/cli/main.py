@@ -1,0 +1,23 @@
+"""`leukofed-site`: the hospital's command."""
+
+import click
+
+from common.commands import LazyGroup, check_installation, plain_errors
+
+
+@click.group(
+    cls=LazyGroup,
+    rooms={
+        "log": ("client.cli.log:log", "Show what left this site."),
+        "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),
+        "predict": ("client.cli.predict:predict", "Apply a released model to images."),
+    },
+)
+@click.version_option(package_name="leukofed", prog_name="leukofed-site")
+@plain_errors
+def main() -> None:
+    """Take part in a study with images that never leave this hospital.
+
+    Example: leukofed-site manifest /data/smears --out /data/smears/manifest.csv
+    """
+    check_installation()

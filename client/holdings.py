@@ -1,0 +1,47 @@
+"""What a site holds for a study: its usable examples by part, and what was left out and why."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from client.data.manifest import Example, read_manifest
+from client.data.scan import UNREADABLE, readable, scan
+from client.data.splits import split
+from client.site_config import SiteConfig
+from common.asks import Part
+from common.study.schema import Study
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """A site's examples, split; counts of what was left out."""
+
+    parts: Mapping[Part, Sequence[Example]]
+    excluded: Mapping[str, int]
+    grouped_by: str
+
+
+def examine(config: SiteConfig, study: Study) -> Holdings:
+    """Read the manifest, digest and try every image, drop what cannot be used, and split.
+
+    Raises:
+        DataError: the manifest breaks the contract, or its split does.
+    """
+    manifest = read_manifest(
+        config.images.manifest,
+        study.labels.classes,
+        study.data.group,
+        only=config.images.only,
+        joined_by=study.data.joined_by,
+        root=config.images.root,
+    )
+    scanned = scan(manifest, config.cache.folder)
+    usable, unreadable = readable(scanned.examples, config.cache.folder)
+    excluded = Counter(scanned.excluded)
+    if unreadable:
+        excluded[UNREADABLE] += len(unreadable)
+    return Holdings(
+        split(usable, study.data.split, study.seed, config.name),
+        dict(excluded),
+        manifest.grouped_by,
+    )

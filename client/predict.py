@@ -1,0 +1,115 @@
+"""A released model applied to images, prepared as in training; nothing leaves the machine."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import xgboost
+from numpy.typing import NDArray
+
+from client.classify import build_classifier
+from common.errors import DataError
+from common.imaging.decode import decode
+from common.imaging.pipeline import prepare, to_model_input
+from common.model.initial import released_branches
+from common.parts import by_part
+from common.release import Release, read_release
+from common.statistics.temperature import calibrated
+from common.study.phases import BoosterPhase
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+_BATCH = 16
+
+Watch = Callable[[int, int], None]
+
+
+def predict_files(bundle: Path, paths: Sequence[Path], out: Path, watch: Watch) -> None:
+    """Write one line per image: path, class, a probability per class, or why there is none.
+
+    Args:
+        bundle: a release, folder or zip; its digests are checked first.
+        paths: images, or folders searched for images.
+        out: the CSV file.
+        watch: told how many images are done, and of how many.
+
+    Raises:
+        CorruptFile: the release is not what was written.
+        DataError: there is no image at these paths.
+    """
+    release = read_release(bundle)
+    images = _images(paths)
+    if not images:
+        raise DataError(
+            "there is no image at these paths",
+            fix=f"name images or folders with files ending in {', '.join(IMAGE_SUFFIXES)}",
+        )
+    model = ReleasedModel(release)
+    with out.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["path", "class", *release.classes, "reason"])
+        for done in range(0, len(images), _BATCH):
+            for row in _rows(model, images[done : done + _BATCH], release.classes):
+                lines.writerow(row)
+            watch(min(done + _BATCH, len(images)), len(images))
+
+
+class ReleasedModel:
+    """The whole released model: images in, calibrated class probabilities out."""
+
+    def __init__(self, release: Release) -> None:
+        self.study = release.study
+        backbones = by_part(release.backbones)
+        fusion = by_part(release.fusion)
+        self._branches = released_branches(self.study, backbones)
+        self._classifier = build_classifier(self.study, fusion["fusion"], fusion["fusion-moments"])
+        self._booster = xgboost.Booster()
+        self._booster.load_model(bytearray(release.booster))
+        self._temperature = float(release.metrics["arms"]["federated"]["temperature"] or 1.0)
+
+    @torch.inference_mode()
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return probabilities float64 (n, classes) of prepared images uint8 (n, s, s, 3)."""
+        pixels = torch.from_numpy(to_model_input(images))
+        features = torch.cat([branch.tail(branch.front(pixels)) for branch in self._branches], 1)
+        if self.study.phase(BoosterPhase).input == "fusion":
+            features = self._classifier.fusion.hidden(features)
+        margins = self._booster.inplace_predict(features.numpy(), predict_type="margin")
+        return calibrated(np.asarray(margins, dtype=np.float64), self._temperature)
+
+
+def _images(paths: Sequence[Path]) -> list[Path]:
+    """List the images, those of a folder in order of their paths, dotfiles left out."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+            )
+        else:
+            found.append(path)
+    return found
+
+
+def _rows(
+    model: ReleasedModel, paths: Sequence[Path], classes: Sequence[str]
+) -> Iterator[list[str]]:
+    prepared, reasons = {}, {}
+    for path in paths:
+        try:
+            prepared[path] = prepare(decode(path.read_bytes()), model.study.imaging)
+        except DataError as error:
+            reasons[path] = error.problem
+        except OSError as error:
+            reasons[path] = error.strerror or type(error).__name__
+    rows = list(model.probabilities(np.stack(list(prepared.values())))) if prepared else []
+    by_path = dict(zip(prepared, rows, strict=True))
+    for path in paths:
+        if path in by_path:
+            p = by_path[path]
+            yield [str(path), classes[int(p.argmax())], *(f"{v:.6f}" for v in p), ""]
+        else:
+            yield [str(path), "", *("" for _ in classes), reasons[path]]

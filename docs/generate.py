@@ -1,0 +1,178 @@
+"""Writes the pages of docs/ that the code knows best: study.md, site.md and cli.md."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+
+from client.cli.main import main as site_command
+from client.site_config import SiteConfig
+from common.study.schema import Study
+from server.cli.main import main as server_command
+from simulations.cli.main import main as sim_command
+
+FOLDER = Path(__file__).parent
+Schema = Mapping[str, Any]
+_BOUNDS = {
+    "minimum": ">= {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "<= {}",
+    "exclusiveMaximum": "< {}",
+    "minItems": "entries >= {}",
+    "maxItems": "entries <= {}",
+    "minLength": "characters >= {}",
+    "maxLength": "characters <= {}",
+    "pattern": "`{}`",
+}
+
+
+def pages() -> dict[str, str]:
+    """Return the generated pages by file name."""
+    return {
+        "study.md": _settings_page(
+            "The study file",
+            "What the federation agreed on, one YAML file for all. Check one with\n"
+            "`leukofed-server study FILE`; examples lie in `configs/studies/`.",
+            Study,
+        ),
+        "site.md": _settings_page(
+            "The site file",
+            "What only the hospital may decide; no study can change it. Relative paths start at\n"
+            "the file's folder. An example is `configs/sites/hospital.example.yaml`.",
+            SiteConfig,
+        ),
+        "cli.md": _commands_page(),
+    }
+
+
+def _settings_page(title: str, introduction: str, model: type[BaseModel]) -> str:
+    schema = model.model_json_schema()
+    sections = [
+        _section(name, section) for name, section in _sections(schema, schema, model.__name__, {})
+    ]
+    head = (
+        f"# {title}\n\n{introduction}\nAn unknown key is an error. Made by `make docs` from the"
+        " code; do not edit.\n"
+    )
+    return "\n".join([head, *sections])
+
+
+def _sections(
+    root: Schema, schema: Schema, name: str, seen: dict[str, None]
+) -> Iterator[tuple[str, Schema]]:
+    """Yield a model's schema, then those of the models it is made of, each once."""
+    seen[name] = None
+    yield name, schema
+    for field in schema.get("properties", {}).values():
+        for reference in _references(field):
+            if reference not in seen:
+                yield from _sections(root, root["$defs"][reference], reference, seen)
+
+
+def _references(schema: object) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if key == "$ref":
+                yield value.rpartition("/")[2]
+            elif key not in ("default", "discriminator"):
+                yield from _references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+def _section(name: str, schema: Schema) -> str:
+    lines = [f"## {name}", "", str(schema.get("description", "")), ""]
+    fields: Mapping[str, Schema] = schema.get("properties", {})
+    lines += ["| key | type | default | bounds | meaning |", "| --- | --- | --- | --- | --- |"]
+    for key, field in fields.items():
+        cells = (
+            f"`{key}`",
+            _type(field),
+            _default(field, key in schema.get("required", ())),
+            ", ".join(_bounds(field)),
+            str(field.get("description", "Says which entry this is." if "const" in field else "")),
+        )
+        escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+        lines.append(f"| {' | '.join(escaped)} |")
+    return "\n".join([*lines, ""])
+
+
+def _type(schema: Schema) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    for several in ("anyOf", "oneOf"):
+        if several in schema:
+            return " or ".join(_type(one) for one in schema[several])
+    if schema.get("type") == "array":
+        one = _type(schema["items"])
+        return f"list of ({one})" if " or " in one else f"list of {one}"
+    if schema.get("type") == "object":
+        return f"map to {_type(schema['additionalProperties'])}"
+    return str(schema.get("format", schema.get("type", "any")))
+
+
+def _default(field: Schema, is_required: bool) -> str:
+    if is_required:
+        return "required"
+    default = field.get("default", {})
+    if default in ({}, []):
+        return "empty"
+    if "$ref" in field:
+        return "as below"
+    if isinstance(default, list) and isinstance(default[0], Mapping):
+        if "name" in default[0]:
+            return "one of each, in this order"
+        default = [{k: v for k, v in one.items() if v not in (None, {})} for one in default]
+    return f"`{json.dumps(default, ensure_ascii=False)}`"
+
+
+def _bounds(schema: Schema) -> Iterator[str]:
+    yield from (text.format(schema[key]) for key, text in _BOUNDS.items() if key in schema)
+    for one in schema.get("anyOf", ()):
+        yield from _bounds(one)
+    if isinstance(schema.get("items"), Mapping):
+        yield from (f"each {bound}" for bound in _bounds(schema["items"]))
+
+
+def _commands_page() -> str:
+    blocks = [
+        f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n"
+        for command, name in (
+            (site_command, "leukofed-site"),
+            (server_command, "leukofed-server"),
+            (sim_command, "leukofed-sim"),
+        )
+        for context in _contexts(command, name, None)
+    ]
+    head = (
+        "# The commands\n\nExit codes: 0 done, 1 you must act, 2 wrong usage. Made by `make docs`"
+        " from the code; do not edit.\n"
+    )
+    return "\n".join([head, *blocks])
+
+
+def _contexts(
+    command: click.Command, name: str, parent: click.Context | None
+) -> Iterator[click.Context]:
+    """Yield the context of a command, then those of its subcommands."""
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=80)
+    yield context
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            if found is not None:
+                yield from _contexts(found, below, context)
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

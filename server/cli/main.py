@@ -1,0 +1,24 @@
+"""`leukofed-server`: the coordinator's command."""
+
+import click
+
+from common.commands import LazyGroup, check_installation, plain_errors
+
+
+@click.group(
+    cls=LazyGroup,
+    rooms={
+        "study": ("server.cli.study:study", "Check a study file and show it in full."),
+    },
+)
+@click.version_option(package_name="leukofed", prog_name="leukofed-server")
+@plain_errors
+def main() -> None:
+    """Coordinate one classifier across hospitals that keep their images.
+
+    The coordinator agrees on a study with the sites, runs it, and releases the model. It never
+    sees an image.
+
+    Example: leukofed-server study configs/studies/xincept-all.yaml
+    """
+    check_installation()

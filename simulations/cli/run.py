@@ -1,0 +1,80 @@
+"""`leukofed-sim run`: a whole federation on this machine, ending in a report."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from common.commands import plain_errors
+
+
+@click.command()
+@click.argument("scenario")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the dataset that the scenario names.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of pre-trained weights, ARCHITECTURE.safetensors.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of all runs.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of cached activations; may be deleted at any time.  [default: OUT/cache]",
+)
+@click.option(
+    "--numerics",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Compute as another run did, by its numerics.json, to repeat its bits.",
+)
+@click.option("--fresh", is_flag=True, help="Start over; do not go on with an unfinished run.")
+@plain_errors
+def run(
+    scenario: str,
+    data: Path | None,
+    weights: Path | None,
+    out: Path,
+    cache: Path | None,
+    numerics: Path | None,
+    fresh: bool,
+) -> None:
+    """Run SCENARIO, a file or the name of one that ships with leukofed.
+
+    Every phase of the study runs, from the census to the release, for each arm of the
+    comparison: all sites together, each site alone, pooled, and two baselines. The newest
+    unfinished run of the same scenario and data is continued.
+
+    \b
+    Examples:
+      leukofed-sim run synthetic
+      leukofed-sim run taleqani-3-sites --data DIR --weights DIR
+    """
+    from server.progress import progress_for
+    from simulations.run import Places, simulate
+    from simulations.scenario import load_scenario
+
+    found, study = load_scenario(scenario)
+    console = Console()
+    if found.data.kind == "synthetic":
+        console.print("Images are generated: figures of this run say nothing about patients.")
+    places = Places(data, weights, out, cache or out / "cache", numerics)
+    try:
+        with progress_for(console) as watch:
+            folder = simulate(found, study, places, watch, fresh=fresh)
+    except KeyboardInterrupt:
+        raise click.ClickException(
+            f"stopped; nothing that was finished is lost.\n"
+            f"  To go on: give the same command again. The run is in {out / 'latest'}"
+        ) from None
+    console.print(f"report:  {folder.report}", highlight=False, soft_wrap=True)
+    console.print(f"release: {folder.path / 'release.zip'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,210 @@
+"""A scenario from its images to its report: every arm, the metrics, the page and the release."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.numpy import load_file, save_file
+
+from client.data.cache import ActivationCache
+from client.site_config import Numerics
+from client.training.numerics import fastest, settled_numerics
+from common.digests import digest_file, digest_value
+from common.errors import ConfigError
+from common.initial_model import InitialModel, read_initial, write_initial
+from common.model.initial import initial_model
+from common.model.network import front_arrays
+from common.study.schema import Study
+from common.yaml_file import dump_yaml
+from server.phases import release
+from server.progress import Watch
+from server.report.page import write_report
+from simulations.arms import Trials, model_arms
+from simulations.baseline_arms import SiteCounts, colour_arm, probe_arm
+from simulations.engines.inprocess import LoopbackGrid
+from simulations.outcome import Outcome, run_metrics
+from simulations.partition import partition, write_partition
+from simulations.run_folder import RunFolder, open_run
+from simulations.scenario import ManifestData, Scenario
+from simulations.stopwatch import Stopwatch
+from simulations.synthetic import write_dataset
+from simulations.virtual_sites import POOLED, VirtualSites
+
+CACHE_BYTES = int(60e9)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a simulation reads and writes."""
+
+    data: Path | None  # folder of a public dataset
+    weights: Path | None  # folder of pre-trained weights
+    out: Path  # folder of all runs
+    cache: Path  # activations, shared by all runs
+    numerics: Path | None = None  # another run's numerics.json, to repeat its bits
+
+
+def simulate(
+    scenario: Scenario, study: Study, places: Places, watch: Watch, *, fresh: bool
+) -> RunFolder:
+    """Run a scenario, or go on with the newest unfinished run of the same scenario and data.
+
+    Args:
+        scenario: data, partition and arms.
+        study: its study; its initial model is made here.
+        places: where to read and write.
+        watch: shows progress.
+        fresh: start over even if an unfinished run is there.
+
+    Returns:
+        The folder, with `report.html`, `metrics.json`, `record.jsonl` and `release/`.
+
+    Raises:
+        LeukofedError: the scenario, its data or its weights are unfit, or a quorum is missed.
+    """
+    cache = ActivationCache(places.cache, CACHE_BYTES)
+    try:
+        manifest = _dataset(scenario, places, watch)
+        identity = digest_value([scenario.digest, study.digest, digest_file(manifest)])
+        folder, resumed = open_run(places.out, scenario.name, identity, fresh=fresh)
+        if resumed:
+            watch.note(f"Going on with {folder.path} (start over with --fresh).")
+        _run(scenario, study, places, watch, folder, manifest, cache)
+        folder.finish()
+        return folder
+    finally:
+        cache.close()
+
+
+def _run(
+    scenario: Scenario,
+    study: Study,
+    places: Places,
+    watch: Watch,
+    folder: RunFolder,
+    manifest: Path,
+    cache: ActivationCache,
+) -> None:
+    path = folder.path
+    stopwatch = Stopwatch(path / "seconds.json")
+    with stopwatch.lap("total"):
+        virtual = _virtual_sites(scenario, study, places, path, manifest, cache)
+        initial = _initial(virtual, study, path)
+        study = study.model_copy(update={"initial_model": initial.digest})
+        (path / "study.yaml").write_text(dump_yaml(study), encoding="utf-8")
+        outcome = _arms(scenario, study, virtual, initial, folder, stopwatch, watch)
+    metrics = run_metrics(
+        study, outcome, initial, virtual.numerics,
+        name=scenario.name, synthetic=scenario.data.kind == "synthetic",
+        seconds_total=stopwatch.seconds["total"],
+    )  # fmt: skip
+    (path / "metrics.json").write_text(metrics.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_report(metrics, folder.report)
+    for unfinished in (path / "release", path / "release.zip"):
+        _remove(unfinished)  # of this very run, cut off before it was noted as finished
+    release.run(
+        outcome.trained["federated"], load_file(path / "fronts.safetensors"), metrics,
+        (path / "record.jsonl").read_bytes(), folder.run, path / "release",
+    )  # fmt: skip
+
+
+def _dataset(scenario: Scenario, places: Places, watch: Watch) -> Path:
+    """Return the manifest of the whole dataset; generate it if it is synthetic."""
+    data = scenario.data
+    if isinstance(data, ManifestData):
+        if places.data is None:
+            raise ConfigError(
+                f"scenario {scenario.name} needs a dataset", fix=f"give --data DIR: {data.needs}"
+            )
+        manifest = places.data / data.manifest
+        if not manifest.is_file():
+            raise ConfigError(
+                f"there is no {data.manifest} in the folder given by --data",
+                fix=f"check the path: {data.needs}",
+                local_detail=str(manifest),
+            )
+        return manifest
+    name = digest_value(data.model_dump(mode="json"))[:16]
+    watch.phase("generating smears", 1)
+    return write_dataset(places.cache / f"smears-{name}", data.settings)
+
+
+def _virtual_sites(
+    scenario: Scenario,
+    study: Study,
+    places: Places,
+    path: Path,
+    manifest: Path,
+    cache: ActivationCache,
+) -> VirtualSites:
+    partitioned = path / "manifest.csv"
+    if not partitioned.is_file():
+        rows = partition(manifest, scenario.partition, study.seed, study.sites)
+        write_partition(rows, partitioned)
+    if places.numerics is not None and not (path / "numerics.json").exists():
+        shutil.copyfile(places.numerics, path / "numerics.json")
+    virtual = VirtualSites(path, partitioned, manifest.parent, places.weights, cache, Numerics())
+
+    def measure() -> Numerics:
+        size = study.imaging.size
+        front = virtual.branches(study, places.weights)[0].front
+        return fastest(front, torch.zeros(16, 3, size, size))
+
+    virtual.numerics = settled_numerics("auto", path / "numerics.json", measure)
+    return virtual
+
+
+def _initial(virtual: VirtualSites, study: Study, path: Path) -> InitialModel:
+    """Make the initial model once; a resumed run reads it again."""
+    file, fronts = path / "initial.safetensors", path / "fronts.safetensors"
+    if not (file.exists() and fronts.exists()):
+        branches = virtual.branches(study, virtual.weights)
+        made = initial_model(study, branches)
+        for target in (file, fronts):
+            draft = target.with_suffix(".part")
+            if target == file:
+                write_initial(draft, made)
+            else:
+                save_file(front_arrays(branches), draft)
+            draft.replace(target)
+    return read_initial(file)
+
+
+def _arms(
+    scenario: Scenario,
+    study: Study,
+    virtual: VirtualSites,
+    initial: InitialModel,
+    folder: RunFolder,
+    stopwatch: Stopwatch,
+    watch: Watch,
+) -> Outcome:
+    arms = model_arms(study, scenario.arms)
+    studies = [study, *(arm.study for arm in arms)]
+    sites = {name: virtual.site(name, studies) for name in (*study.sites, POOLED)}
+    grid = LoopbackGrid(virtual.nodes(sites))
+    trials = Trials(folder.path, folder.run, grid, initial, watch)
+    trained, evaluated = {}, {}
+    for arm in arms:
+        with stopwatch.lap(arm.name):
+            trained[arm.name] = trials.train(arm)
+            evaluated[arm.name] = trials.evaluate(study, arm, trained[arm.name])
+    baselines: dict[str, SiteCounts] = {}
+    own = {name: sites[name] for name in study.sites}
+    for name, count in (
+        ("linear_probe", lambda: probe_arm(own, study, initial)),
+        ("colour_only", lambda: colour_arm(own, study)),
+    ):
+        if name in scenario.arms:
+            with stopwatch.lap(name):
+                watch.phase(name.replace("_", " "), 1)
+                baselines[name] = count()
+    return Outcome(trained, evaluated, baselines, stopwatch.seconds)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,34 @@
+"""Seconds spent per arm, over all the processes that worked on a run."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Stopwatch:
+    """Wall-clock seconds by name; a resumed run adds to what was spent before.
+
+    Args:
+        file: keeps them.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self.seconds: dict[str, float] = json.loads(file.read_bytes())
+        except (OSError, ValueError):
+            self.seconds = {}
+
+    @contextmanager
+    def lap(self, name: str) -> Iterator[None]:
+        """Add the time spent within this context."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
+            draft = self._file.with_suffix(".tmp")
+            draft.write_text(json.dumps(self.seconds, indent=1) + "\n", encoding="utf-8")
+            draft.replace(self._file)

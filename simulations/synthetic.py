@@ -1,0 +1,162 @@
+"""A dataset of generated smears on disk, with the manifest that a site's data contract asks for.
+
+Every site has its own laboratory, its own patients and its own mix of classes; all sites hold
+back the same number of patients of every class.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+
+from common.digests import digest_value
+from common.errors import ConfigError
+from common.imaging.synthetic import (
+    CLASSES,
+    PROFILES,
+    draw_patient,
+    site_style,
+    smear_field,
+)
+from common.seeds import stream
+
+MANIFEST = "manifest.csv"
+_SETTINGS = "settings.json"  # written last: a folder that holds it is whole
+_COLUMNS = ("path", "label", "patient", "site", "split")
+_VERSION = 1  # of the drawing; raise it when the same settings give other pictures
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SiteShare:
+    """One virtual site.
+
+    Args:
+        name: lower-case letters, digits, hyphens.
+        train: patients to train on, one number per class in the order of `CLASSES`.
+    """
+
+    name: str
+    train: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """What is generated.
+
+    Args:
+        seed: every random stream derives from it.
+        sites: the virtual sites and their mix of classes.
+        validation: patients of every class that each site holds for validation.
+        test: patients of every class that each site holds back for the test.
+        fields: images of each patient.
+        size: side of an image, in pixels.
+    """
+
+    seed: int = 1
+    sites: tuple[SiteShare, ...] = (
+        SiteShare("north", (11, 8, 2, 2)),
+        SiteShare("east", (2, 2, 11, 8)),
+        SiteShare("south", (8, 2, 2, 11)),
+    )
+    validation: int = 1
+    test: int = 4
+    fields: int = 4
+    size: int = 128
+
+
+@dataclass(frozen=True)
+class _Enrolled:
+    site: str
+    patient: str
+    label: int
+    split: str
+
+
+def write_dataset(
+    folder: Path, settings: SyntheticSettings, progress: Progress = lambda done, of: None
+) -> Path:
+    """Write images and manifest, unless the folder holds those of the same settings already.
+
+    File and patient names tell no class. The folder is complete or absent: everything is written
+    beside it first.
+
+    Args:
+        folder: must not exist, be empty, or hold a dataset written by this function; one of
+            other settings is replaced.
+        settings: what to generate.
+        progress: called with the images done and their number.
+
+    Returns:
+        The manifest: `path` (relative to the folder), `label`, `patient`, `site`, `split`.
+
+    Raises:
+        ConfigError: the folder holds something else.
+    """
+    digest = digest_value({"version": _VERSION, "settings": asdict(settings)})
+    found = folder / _SETTINGS
+    if found.is_file():
+        if json.loads(found.read_text(encoding="utf-8"))["digest"] == digest:
+            return folder / MANIFEST
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(
+            "the folder for generated smears holds something else",
+            fix="name an empty folder, or one that this command wrote",
+            local_detail=str(folder),
+        )
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    _write(draft, settings, progress)
+    account = {"digest": digest, "version": _VERSION, "settings": asdict(settings)}
+    text = json.dumps(account, indent=2) + "\n"
+    (draft / _SETTINGS).write_text(text, encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+    return folder / MANIFEST
+
+
+def _write(folder: Path, settings: SyntheticSettings, progress: Progress) -> None:
+    enrolled = list(_enrol(settings))
+    total, done = len(enrolled) * settings.fields, 0
+    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(_COLUMNS)
+        for one in enrolled:
+            site = stream(settings.seed, "synthetic", one.site)
+            person = stream(settings.seed, "synthetic", one.site, one.patient)
+            style, patient = site_style(site), draw_patient(person, PROFILES[one.label])
+            (folder / one.site).mkdir(exist_ok=True)
+            for field in range(settings.fields):
+                generator = stream(settings.seed, "synthetic", one.site, one.patient, field)
+                image = smear_field(generator, patient, style, settings.size)
+                path = f"{one.site}/{one.patient}-{field}.png"
+                if not cv2.imwrite(str(folder / path), image[..., ::-1]):
+                    raise OSError(f"cannot write {folder / path}")
+                lines.writerow((path, CLASSES[one.label], one.patient, one.site, one.split))
+                done += 1
+                progress(done, total)
+
+
+def _enrol(settings: SyntheticSettings) -> Iterator[_Enrolled]:
+    """Number the patients of each site in an order that tells neither class nor split."""
+    for site in settings.sites:
+        wanted = [
+            (label, split)
+            for label, train in enumerate(site.train)
+            for split, patients in (
+                ("train", train),
+                ("validation", settings.validation),
+                ("test", settings.test),
+            )
+            for _ in range(patients)
+        ]
+        order = stream(settings.seed, "synthetic", site.name, "order").permutation(len(wanted))
+        for number, position in enumerate(order):
+            label, split = wanted[position]
+            yield _Enrolled(site.name, f"{site.name}-{number:03d}", label, split)

@@ -1,0 +1,77 @@
+"""Hospitals on one machine: each with a site file of its own, all sharing one cache and one CPU."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from client.data.cache import ActivationCache
+from client.phases import handle
+from client.site import Site
+from client.site_config import Cache, Images, Limits, Numerics, SiteConfig
+from common.digests import digest_value
+from common.model.initial import build_branches
+from common.model.network import Branch
+from common.study.schema import Study
+from simulations.engines.inprocess import Handle
+
+POOLED = "pooled"
+
+
+class VirtualSites:
+    """The sites of a simulation, and one more that holds all their images.
+
+    Args:
+        folder: the run's; every site keeps its state below it.
+        manifest: with a `site` and a `split` column.
+        images: folder that image paths start at.
+        weights: folder of pre-trained weights; None: the user's.
+        cache: shared by all sites and arms.
+        numerics: of this machine.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Path,
+        images: Path,
+        weights: Path | None,
+        cache: ActivationCache,
+        numerics: Numerics,
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.images = images
+        self.weights = weights
+        self.cache = cache
+        self.numerics = numerics
+        self._built: dict[str, list[Branch]] = {}
+
+    def branches(self, study: Study, weights: Path | None) -> list[Branch]:
+        """Build a study's backbones, once for all studies that differ in nothing they need."""
+        needed = (study.network, study.imaging, study.seed, study.labels)
+        key = digest_value([part if isinstance(part, int) else part.model_dump(mode="json")
+                            for part in needed])  # fmt: skip
+        if key not in self._built:
+            self._built[key] = build_branches(study, weights)
+        return self._built[key]
+
+    @staticmethod
+    def nodes(sites: Mapping[str, Site]) -> dict[str, Handle]:
+        """Return each site's side of the exchange."""
+        return {name: partial(handle, site=site) for name, site in sites.items()}
+
+    def site(self, name: str, studies: Sequence[Study]) -> Site:
+        """Return a site, or the pooled one, with these studies approved."""
+        only = {} if name == POOLED else {"site": name}
+        config = SiteConfig(
+            name=name,
+            images=Images(manifest=self.manifest, root=self.images, only=only),
+            state=self.folder / "sites" / name,
+            cache=Cache(folder=self.cache.folder),
+            weights=self.weights,
+            numerics=self.numerics,
+            # Public images: nothing to withhold, and every arm must be asked.
+            limits=Limits(fewest_examples=0, most_rounds=10**6),
+        )
+        approved = {study.digest: study for study in studies}
+        return Site(config, approved, self.branches, self.cache)

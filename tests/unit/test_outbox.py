@@ -1,0 +1,172 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.egress.door import Door
+from client.site_config import Limits
+from common.errors import CorruptFile, RequestRefused
+from tests.support.exchanges import STUDY, census_request, refusal, reply, request
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(tmp_path, "north", Limits())
+
+
+def answer(door: Door, **step: Any) -> bytes:
+    asked = request(**step)
+    assert door.earlier(asked) is None
+    door.admit(asked, STUDY)
+    return door.release(asked, reply(asked))
+
+
+def statuses(door: Door) -> list[str]:
+    return [line.status for line in door.log]
+
+
+def test_the_same_request_gets_the_same_bytes_and_no_second_line(door: Door) -> None:
+    first = answer(door)
+    assert door.earlier(request()) == first
+    assert statuses(door) == ["done"]
+
+
+def test_a_restarted_site_still_knows_its_answers(door: Door, tmp_path: Path) -> None:
+    first = answer(door)
+    assert Door(tmp_path, "north", Limits()).earlier(request()) == first
+
+
+def test_another_request_for_the_same_step_is_refused(door: Door) -> None:
+    answer(door)
+    with pytest.raises(RequestRefused, match="to another request"):
+        door.earlier(request(parts={"fusion": "0" * 64}))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [{"study": "f" * 64}, {"run": "run-2"}, {"round": 2}, {"exchange": 1}, {"site": "south"}],
+)
+def test_another_step_has_no_answer_yet(door: Door, step: dict[str, Any]) -> None:
+    answer(door)
+    assert door.earlier(request(**step)) is None
+
+
+def test_the_next_round_forgets_the_bytes_but_not_the_step(door: Door, tmp_path: Path) -> None:
+    answer(door, round=1)
+    answer(door, round=2)
+    assert len(list(tmp_path.rglob("*.reply"))) == 1
+    with pytest.raises(RequestRefused, match="a later round confirmed"):
+        door.earlier(request(round=1))
+    with pytest.raises(RequestRefused, match="to another request"):
+        door.earlier(request(round=1, parts={"fusion": "0" * 64}))
+
+
+def test_a_later_phase_forgets_too(door: Door) -> None:
+    asked = census_request()
+    door.release(asked, reply(asked))
+    answer(door, round=1)
+    with pytest.raises(RequestRefused, match="confirmed"):
+        door.earlier(asked)
+
+
+def test_a_round_keeps_all_its_exchanges_for_a_coordinator_that_resumes(door: Door) -> None:
+    kept = [answer(door, exchange=level) for level in range(3)]
+    assert [door.earlier(request(exchange=level)) for level in range(3)] == kept
+
+
+def test_rounds_are_compared_as_numbers(door: Door) -> None:
+    answer(door, phase="booster", round=2)
+    asked = request(round=6)
+    door.admit(asked, STUDY)
+    door.release(asked, reply(asked))
+    assert door.outbox.find(request(round=6).step) is not None
+    ten = request(round=10).step
+    door.outbox.confirm(ten)
+    with pytest.raises(RequestRefused, match="confirmed"):
+        door.earlier(asked)
+
+
+def test_another_run_forgets_nothing(door: Door) -> None:
+    first = answer(door, round=1)
+    answer(door, run="..", round=2)
+    assert door.earlier(request(round=1)) == first
+
+
+def test_a_refused_request_forgets_nothing(door: Door) -> None:
+    first = answer(door, round=1)
+    with pytest.raises(RequestRefused, match="beyond"):
+        door.admit(request(round=99), STUDY)
+    assert door.earlier(request(round=1)) == first
+
+
+def test_killed_between_outbox_and_log_the_line_is_completed_once(
+    door: Door, tmp_path: Path
+) -> None:
+    released = answer(door)
+    (tmp_path / "egress.jsonl").unlink()
+    assert door.earlier(request()) == released
+    assert door.earlier(request()) == released
+    assert statuses(door) == ["done"]
+
+
+def test_killed_before_the_outbox_was_done_nothing_was_released(door: Door, tmp_path: Path) -> None:
+    answer(door)
+    next(tmp_path.rglob("*.json")).unlink()  # the line is written after the bytes
+    assert door.earlier(request()) is None
+
+
+def test_answers_count_against_the_limit_and_repeats_do_not(tmp_path: Path) -> None:
+    door = Door(tmp_path, "north", Limits(most_rounds=2))
+    answer(door, exchange=0)
+    answer(door, exchange=1)
+    assert door.earlier(request(exchange=1)) is not None
+    with pytest.raises(RequestRefused, match="2 answers"):
+        door.admit(request(exchange=2), STUDY)
+    door.admit(request(run="run-2"), STUDY)
+
+
+def test_a_refusal_answers_no_step(door: Door) -> None:
+    asked = request()
+    sent = refusal(asked, "not today")
+    assert door.turn_away(asked, sent, "the disk of ward 7") == sent
+    assert door.earlier(asked) is None
+    (line,) = door.log
+    assert (line.status, line.problem, line.local_detail) == (
+        "refused", "not today", "the disk of ward 7"
+    )  # fmt: skip
+
+
+def test_too_large_a_reply_leaves_no_trace(tmp_path: Path) -> None:
+    door = Door(tmp_path, "north", Limits(largest_payload_mb=1e-4))
+    asked = request()
+    with pytest.raises(RequestRefused, match=r"at most 0\.0001 MB"):
+        door.release(asked, reply(asked))
+    assert door.earlier(asked) is None
+    assert statuses(door) == []
+
+
+def test_a_request_for_another_site_is_refused(door: Door) -> None:
+    with pytest.raises(RequestRefused, match="for site south, this is north"):
+        door.admit(request(site="south"), STUDY)
+
+
+def test_damaged_bytes_are_not_sent(door: Door, tmp_path: Path) -> None:
+    answer(door)
+    next(tmp_path.rglob("*.reply")).write_bytes(b"something else")
+    with pytest.raises(CorruptFile, match="a reply in this site's outbox is damaged"):
+        door.earlier(request())
+
+
+def test_a_damaged_line_is_not_believed(door: Door, tmp_path: Path) -> None:
+    answer(door)
+    next(tmp_path.rglob("*.json")).write_bytes(b"{}")
+    with pytest.raises(CorruptFile, match="a line of this site's outbox"):
+        door.earlier(request())
+
+
+def test_a_state_folder_that_cannot_be_written_is_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    asked = request()
+    with pytest.raises(RequestRefused, match="records cannot be kept") as refusal_:
+        Door(tmp_path / "state", "north", Limits()).release(asked, reply(asked))
+    assert str(tmp_path) not in refusal_.value.problem
