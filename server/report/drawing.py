@@ -7,6 +7,7 @@ besides a marker, a dash and a hatch of their own.
 
 import io
 import re
+from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
@@ -20,7 +21,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
 _POINTS = 72  # to the inch; one point of a figure is one pixel of the page
-_SETTINGS = {
+_LARGEST = 1.15  # a page shows a figure at most this much larger than drawn
+_SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": GRID,
     "axes.facecolor": "none",
@@ -91,15 +93,17 @@ class Sheet:
 def _inline(document: str, name: str, label: str) -> Markup:
     """Take the element out of its document, with names of its own and the page's colours."""
     svg = document[document.index("<svg") :]
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"font-family:[^;\"]*;?|(font: (?:\d+ )?[\d.]+px) [^;\"]*", _own_font, svg)
+    width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)[0]
+    body = svg[svg.index(">") + 1 :]
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', body)
+    body = body.replace("url(#", f"url(#{name}-")
     for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
-    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
+        body = body.replace(colour, f"var({variable})")
     head = (
         f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" '
-        f'style="max-width:{float(width) * 1.15:.0f}px" '
-        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'style="max-width:{float(width) * _LARGEST:.0f}px">'
     )
-    return Markup(head + svg[svg.index(">") + 1 :])
+    return Markup(head + body)

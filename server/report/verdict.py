@@ -1,164 +1,188 @@
-"""What a run's figures say, in plain sentences, and no more than they say."""
+"""What a run's figures come to, in plain sentences."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from common.figures import Difference
-from common.metrics import RunMetrics
-from server.report.text import figure, interval, listing, signed_interval
+from common.figures import Interval, Number
+from common.metrics import RunMetrics, Scores
+from server.report.words import number, signed, span
 
-Tone = Literal["ahead", "level", "behind", "open"]
-LABELS: dict[Tone, str] = {
-    "ahead": "Beats the linear probe",
-    "level": "Not shown to beat the linear probe",
-    "behind": "Does not beat the linear probe",
-    "open": "No verdict",
-}
-_VISIBLE = 0.0005  # what three decimals can show
+Tone = Literal["better", "level", "worse", "open"]
+_CLOSE = 0.03  # of macro F1: what a baseline may lack and still cast doubt
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The headline, how it turned out, and what else to know before quoting it."""
+    """The headline of a report, and what to bear in mind with it."""
 
     tone: Tone
     headline: str
     remarks: tuple[str, ...]
 
-    @property
-    def label(self) -> str:
-        """The tone in words: colour alone must not carry it."""
-        return LABELS[self.tone]
-
 
 def verdict(metrics: RunMetrics) -> Verdict:
-    """Judge the federated booster's macro F1 against the linear probe, which is hard to beat.
-
-    With paired differences (`gains`) their interval decides; without, whether the probe's figure
-    lies inside the federated interval.
-    """
-    arms = metrics.arms
-    if arms.federated.macro_f1 is None:
-        return Verdict("open", "No figure can be given: no held-back image was counted.", ())
-    ours = (
-        f"Federated macro-F1 {figure(arms.federated.macro_f1)} "
-        f"{interval(arms.federated.interval.macro_f1)}"
+    """Judge the federated booster by macro F1 against the linear probe, then the other arms."""
+    tone, judgement = _against_probe(metrics)
+    ours = metrics.arms.federated
+    reached = f"Federated macro F1 {number(ours.macro_f1)}{span(ours.interval.macro_f1)}"
+    remarks = (
+        _pooled(metrics),
+        _alone(metrics),
+        _colour(metrics),
+        _softmax(ours, ours.softmax),
+        _groups(metrics),
+        _withheld(metrics),
+        _absent(metrics),
     )
-    remarks = tuple(_remarks(metrics))
-    if arms.linear_probe is None or arms.linear_probe.macro_f1 is None:
-        return Verdict(
-            "open", f"{ours}; no linear probe was measured, so there is nothing to hold it against.", remarks
+    return Verdict(tone, f"{reached}{judgement}", tuple(r for r in remarks if r))
+
+
+def _against_probe(metrics: RunMetrics) -> tuple[Tone, str]:
+    probe, ours = metrics.arms.linear_probe, metrics.arms.federated
+    if probe is None or probe.macro_f1 is None or ours.macro_f1 is None:
+        return "open", (
+            ". No linear probe was measured beside it, so this figure alone does not show that"
+            " training was worth it."
         )
-    difference = _difference(metrics, arms.linear_probe.macro_f1)
-    tone, judgement = _judge(difference)
-    probe = f"the linear probe reaches {figure(arms.linear_probe.macro_f1)}"
-    return Verdict(tone, f"{ours}; {probe}: {judgement}", remarks)
-
-
-def _difference(metrics: RunMetrics, probe: float) -> Difference:
-    """Return federated minus probe; unpaired, the interval is the federated one, moved."""
-    if "linear_probe" in metrics.gains:
-        return metrics.gains["linear_probe"].macro_f1
-    federated = metrics.arms.federated
-    low, high = (None if end is None else end - probe for end in federated.interval.macro_f1)
-    value = None if federated.macro_f1 is None else federated.macro_f1 - probe
-    return Difference(value=value, interval=(low, high))
-
-
-def _judge(difference: Difference) -> tuple[Tone, str]:
-    value, (low, high) = difference.value, difference.interval
-    ends = signed_interval(difference.interval)
-    if value is None:
-        return "open", "the two cannot be compared."
-    if abs(value) < _VISIBLE:
-        return "behind", "federated training does not beat it; the two are equal."
-    if value < 0:
-        is_clear = high is not None and high < 0
-        where = f"95 % interval {ends}" if is_clear else f"within the interval {ends}"
-        return "behind", (
-            f"federated training does not beat it, and loses {figure(-value)}, {where}."
+    reached = f"; the linear probe reaches {number(probe.macro_f1)}"
+    gain = metrics.gains.get("linear_probe")
+    if gain is None:
+        difference, interval = ours.macro_f1 - probe.macro_f1, ours.interval.macro_f1
+        decided = _outside(interval, probe.macro_f1)
+        extent = "the federated interval"
+    else:
+        difference, interval = gain.macro_f1.value, gain.macro_f1.interval
+        decided = _outside(interval, 0.0)
+        extent = f"its interval{span(interval, signed)}"
+    if difference is None:
+        return "open", f"{reached}. The two cannot be compared."
+    if not decided:
+        place = f"which is inside {extent}" if gain is None else f"and {extent} includes zero"
+        if difference <= 0:
+            return "level", (
+                f"{reached}: federated training did not beat it"
+                f" (difference {signed(difference)}, {place})."
+            )
+        return "level", (
+            f"{reached}: a difference of {signed(difference)}, {place},"
+            " so a gain from federated training is not shown."
         )
-    if low is not None and low > 0:
-        return "ahead", f"federated training gains {figure(value)}, 95 % interval {ends}."
-    return "level", (
-        f"federated training gains {figure(value)}, within the interval {ends}: "
-        "these images do not show that it is better."
-    )
-
-
-def _remarks(metrics: RunMetrics) -> list[str]:
-    return [
-        remark
-        for remark in (
-            _on_pooling(metrics),
-            _on_sites_alone(metrics),
-            _on_colour(metrics),
-            _on_softmax(metrics),
-            _on_worst_site(metrics),
-            _on_absent_classes(metrics),
+    paired = interval if gain is not None else (None, None)
+    if difference > 0:
+        return "better", (
+            f"{reached}: federated training gained {number(difference)}{span(paired)}."
         )
-        if remark
-    ]
-
-
-def _on_pooling(metrics: RunMetrics) -> str:
-    pooled, ours = metrics.arms.pooled, metrics.arms.federated.macro_f1
-    if pooled is None or pooled.macro_f1 is None or ours is None:
-        return ""
-    lost = pooled.macro_f1 - ours
-    price = (
-        f"{figure(lost)} is what keeping the images apart costs here"
-        if lost >= _VISIBLE
-        else "keeping the images apart costs nothing here"
-    )
-    return f"The same model on pooled images reaches {figure(pooled.macro_f1)}: {price}."
-
-
-def _on_sites_alone(metrics: RunMetrics) -> str:
-    alone = {
-        site: arm.macro_f1
-        for site, arm in metrics.arms.local_only.items()
-        if arm.macro_f1 is not None
-    }
-    if not alone:
-        return ""
-    low, high = min(alone.values()), max(alone.values())
-    reach = figure(low) if low == high else f"{figure(low)} to {figure(high)}"
-    return f"Trained at one site alone, the model reaches {reach} on all sites' images."
-
-
-def _on_colour(metrics: RunMetrics) -> str:
-    colour = metrics.arms.colour_only
-    if colour is None or colour.macro_f1 is None:
-        return ""
-    return (
-        f"Colour statistics alone, without looking at a cell, reach {figure(colour.macro_f1)}: "
-        "so much may be staining and not disease."
+    low, high = (None if end is None else -end for end in reversed(paired))
+    return "worse", (
+        f"{reached}: federated training did not beat it,"
+        f" and lost {number(-difference)}{span((low, high))}."
     )
 
 
-def _on_softmax(metrics: RunMetrics) -> str:
-    booster, softmax = metrics.arms.federated.macro_f1, metrics.arms.federated.softmax.macro_f1
-    if booster is None or softmax is None or softmax - booster < _VISIBLE:
+def _outside(interval: Interval, value: float) -> bool:
+    low, high = interval
+    return low is not None and high is not None and not low <= value <= high
+
+
+def _colour(metrics: RunMetrics) -> str:
+    colour, ours = metrics.arms.colour_only, metrics.arms.federated.macro_f1
+    if colour is None or colour.macro_f1 is None or ours is None:
         return ""
-    return f"The softmax head, at {figure(softmax)}, does better than the booster that replaces it."
+    text = f"Twenty-four colour statistics alone reach {number(colour.macro_f1)}"
+    if colour.macro_f1 >= ours:
+        return f"{text}, no less than the model: what it learned may be stain, not cells."
+    if ours - colour.macro_f1 < _CLOSE:
+        return f"{text}, close to the model: much of its figure may be stain, not cells."
+    return f"{text}: colour alone does not explain the model's figure."
 
 
-def _on_worst_site(metrics: RunMetrics) -> str:
-    sites = {
-        site: scores.federated.macro_f1
+def _pooled(metrics: RunMetrics) -> str:
+    pooled = metrics.arms.pooled
+    if pooled is None:
+        return ""
+    text = f"Pooling all images in one place reaches {number(pooled.macro_f1)}"
+    gain = metrics.gains.get("pooled")
+    if gain is None or gain.macro_f1.value is None:
+        return f"{text}."
+    difference = f"{signed(gain.macro_f1.value)}{span(gain.macro_f1.interval, signed)}"
+    return f"{text}; federated minus pooled: {difference}."
+
+
+def _alone(metrics: RunMetrics) -> str:
+    pairs = {
+        site: (scores.federated.macro_f1, scores.alone.macro_f1)
         for site, scores in metrics.per_site.items()
-        if scores.federated.macro_f1 is not None
+        if scores.alone is not None
     }
-    if len(sites) < 2:
+    known = {
+        site: (together, alone)
+        for site, (together, alone) in pairs.items()
+        if together is not None and alone is not None
+    }
+    if not known:
         return ""
-    worst = min(sites, key=lambda site: sites[site])
-    return f"Worst site: {worst}, {figure(sites[worst])} on its own images."
+    better = sum(together > alone for together, alone in known.values())
+    worst = min(known, key=lambda site: known[site][0])
+    together, alone = known[worst]
+    return (
+        f"On their own test images, {better} of {len(known)} sites do better with the federated"
+        f" model than with one trained on their images alone; the lowest is {worst}:"
+        f" {number(together)} against {number(alone)}."
+    )
 
 
-def _on_absent_classes(metrics: RunMetrics) -> str:
+def _softmax(booster: Scores, softmax: Scores) -> str:
+    if booster.macro_f1 is None or softmax.macro_f1 is None:
+        return ""
+    if softmax.macro_f1 > booster.macro_f1:
+        return (
+            f"The softmax head that the booster replaced reaches {number(softmax.macro_f1)}:"
+            " here the booster did not help."
+        )
+    return ""
+
+
+def _groups(metrics: RunMetrics) -> str:
+    found = sorted({held.grouped_by for held in metrics.data.values()} - {"patient"})
+    if not found:
+        return ""
+    columns = " or ".join(name.replace("_", " ") for name in found)
+    return (
+        f"Some images were kept apart by {columns}, because their patients are unknown: images of"
+        " one patient may stand on both sides of the split, which flatters every figure, and"
+        " makes the intervals too narrow."
+    )
+
+
+def _withheld(metrics: RunMetrics) -> str:
+    sites = {
+        site: sorted(set(held.withheld.get("test", ()))) for site, held in metrics.data.items()
+    }
+    told = [f"{site} ({', '.join(names)})" for site, names in sites.items() if names]
+    if not told:
+        return ""
+    return f"Test images too few to be told of are missing from all figures: {'; '.join(told)}."
+
+
+def _absent(metrics: RunMetrics) -> str:
     scores = metrics.arms.federated.per_class
-    absent = [name for name in metrics.classes if name in scores and scores[name].examples == 0]
+    absent = [name for name, one in scores.items() if one.examples == 0]
     if not absent:
         return ""
-    return f"No held-back image shows {listing(absent)}; the macro figures leave that out."
+    return (
+        f"No test image shows {', '.join(absent)}: macro figures are means over the"
+        f" other {len(scores) - len(absent)} classes."
+    )
+
+
+def worst_class(scores: Scores) -> tuple[str, Number]:
+    """Return the class of lowest sensitivity and that sensitivity; ("", None) if none is known."""
+    known = {
+        name: one.sensitivity
+        for name, one in scores.per_class.items()
+        if one.sensitivity is not None
+    }
+    if not known:
+        return "", None
+    name = min(known, key=lambda each: known[each])
+    return name, known[name]

@@ -1,0 +1,110 @@
+"""The rows of a report's tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from common.asks import Part
+from common.figures import Difference, Number, SiteData
+from common.metrics import RunMetrics, Scores
+
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One way to come to a classifier."""
+
+    name: str
+    meaning: str
+    scores: Scores
+    softmax: Scores | None  # none for baselines, which are a single classifier
+    gain: Difference | None  # federated minus this arm, macro F1
+    seconds: Number
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """One phase."""
+
+    phase: str
+    by_site: Mapping[str, float]
+    total: float
+
+
+def arm_rows(metrics: RunMetrics) -> list[ArmRow]:
+    """List the arms that were measured, the federated one first."""
+    arms = metrics.arms
+
+    def row(key: str, name: str, meaning: str, scores: Scores, softmax: Scores | None) -> ArmRow:
+        gain = metrics.gains.get(key)
+        return ArmRow(
+            name,
+            meaning,
+            scores,
+            softmax,
+            None if gain is None else gain.macro_f1,
+            metrics.arm_seconds.get(key),
+        )
+
+    federated, pooled = arms.federated, arms.pooled
+    rows = [row("federated", "Federated", "this run", federated, federated.softmax)]
+    if pooled is not None:
+        rows.append(row("pooled", "Pooled", "all images in one place", pooled, pooled.softmax))
+    if arms.linear_probe is not None:
+        meaning = "logistic regression on frozen ImageNet features"
+        rows.append(row("linear_probe", "Linear probe", meaning, arms.linear_probe, None))
+    if arms.colour_only is not None:
+        meaning = "logistic regression on 24 colour statistics"
+        rows.append(row("colour_only", "Colour only", meaning, arms.colour_only, None))
+    for site, alone in arms.local_only.items():
+        meaning = "trained on this site's images alone"
+        rows.append(row(f"local_only.{site}", f"{site} alone", meaning, alone, alone.softmax))
+    return rows
+
+
+def cost_rows(costs: Mapping[str, Mapping[str, float]]) -> list[CostRow]:
+    """List the phases in order, then their sum, if anything was carried or worked."""
+    rows = [CostRow(phase, by_site, sum(by_site.values())) for phase, by_site in costs.items()]
+    if len(rows) > 1:
+        every: dict[str, float] = {}
+        for row in rows:
+            for site, amount in row.by_site.items():
+                every[site] = every.get(site, 0) + amount
+        rows.append(CostRow("all phases", every, sum(every.values())))
+    return rows
+
+
+def sites_of(costs: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """List the sites that any phase names, in order of their names."""
+    return sorted({site for by_site in costs.values() for site in by_site})
+
+
+def told_counts(held: SiteData, name: str) -> list[str]:
+    """Write one class's images per part; `few` where the site does not tell a small count."""
+    return [
+        "few"
+        if name in held.withheld.get(part, ())
+        else str(held.examples.get(part, {}).get(name, 0))
+        for part in PARTS
+    ]
+
+
+def shares(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Divide every row of a confusion matrix by its sum; a row of zeros stays zero."""
+    return [[cell / max(1, sum(row)) for cell in row] for row in confusion]
+
+
+def flattened(value: Mapping[str, JsonValue], above: str = "") -> dict[str, str]:
+    """Write nested facts as one level, `outer inner`."""
+    found: dict[str, str] = {}
+    for key, inner in value.items():
+        name = f"{above} {key}".strip()
+        if isinstance(inner, dict):
+            found |= flattened(inner, name)
+        elif isinstance(inner, list):
+            found[name] = ", ".join(map(str, inner))
+        else:
+            found[name] = str(inner)
+    return found

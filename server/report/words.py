@@ -1,0 +1,50 @@
+"""How a report writes figures: plain text, a dash for what is not known."""
+
+from collections.abc import Callable
+
+from common.figures import Interval, Number
+
+UNKNOWN = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: Number) -> str:
+    """Write a rate to three decimals."""
+    return UNKNOWN if value is None else f"{value:.3f}".replace("-", _MINUS)
+
+
+def signed(value: Number) -> str:
+    """Write a difference to three decimals, with its sign; zero has none."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:+.3f}"
+    return "0.000" if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def span(interval: Interval, write: Callable[[Number], str] = number) -> str:
+    """Write an interval, with a space before it; nothing if it is not known."""
+    low, high = interval
+    return "" if low is None or high is None else f" [{write(low)}, {write(high)}]"
+
+
+def size(count: float) -> str:
+    """Write a number of bytes, in units of 1000."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Write a number of seconds."""
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def spoken(name: str) -> str:
+    """Write a key, for example a column or phase, as words."""
+    return name.replace("_", " ").replace("-", " ")
