@@ -10,20 +10,9 @@ from typing import Any
 
 from client.site_config import Numerics
 from common.asks import CensusTold, Part
+from common.figures import CurvePoint, SiteScores, gain, site_data, summary
 from common.initial_model import InitialModel
-from common.metrics import (
-    Arms,
-    CurvePoint,
-    ModelArm,
-    RunMetrics,
-    Scores,
-    SiteScores,
-    gain,
-    model_arm,
-    scores_from_counts,
-    site_data,
-    summary,
-)
+from common.metrics import Arms, ModelArm, RunMetrics, Scores, model_arm, scores_from_counts
 from common.statistics.counts import EvaluationCounts
 from common.study.schema import Study
 from server.conduct import Conduct

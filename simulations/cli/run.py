@@ -48,7 +48,7 @@ def run(
     numerics: Path | None,
     fresh: bool,
 ) -> None:
-    """Run SCENARIO, a file or the name of one that ships with leukofed.
+    r"""Run SCENARIO, a file or the name of one that ships with leukofed.
 
     Every phase of the study runs, from the census to the release, for each arm of the
     comparison: all sites together, each site alone, pooled, and two baselines. The newest

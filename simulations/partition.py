@@ -1,0 +1,234 @@
+"""A public dataset's images divided among virtual sites: each gets a site and a part, by group."""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.data.groups import join_groups
+from client.data.manifest import REQUIRED, Example
+from client.data.splits import PARTS, split
+from common.digests import digest_file
+from common.errors import DataError
+from common.seeds import stream
+from common.study.data import GroupColumn, Split
+from simulations.balance import balance
+from simulations.scenario import BalancedGroups, ByColumn, Partition
+
+Row = dict[str, str]
+_SEE = "see docs/data.md, section Manifest"
+
+
+def partition(manifest: Path, settings: Partition, seed: int, sites: Sequence[str]) -> list[Row]:
+    """Give every row of a manifest a site and a part, as columns `site` and `split`.
+
+    Rows keep their order and other columns; columns of these names are replaced. The result
+    depends on the rows, not on their order.
+
+    Args:
+        manifest: the dataset's; image paths in it start at its folder.
+        settings: how to divide.
+        seed: the study's.
+        sites: the study's.
+
+    Raises:
+        DataError: the manifest cannot be read, or cannot be divided in this way.
+    """
+    rows = read_rows(manifest)
+    images = [manifest.parent / row["path"] for row in rows]
+    digests = [digest_file(image) if image.is_file() else None for image in images]
+    return assign(rows, settings, seed, sites, digests)
+
+
+def assign(
+    rows: Sequence[Row],
+    settings: Partition,
+    seed: int,
+    sites: Sequence[str],
+    digests: Sequence[str | None],
+) -> list[Row]:
+    """Do what `partition` says with rows in memory and the digests of their images' bytes."""
+    groups = _groups(rows, settings.together, digests)
+    if isinstance(settings, BalancedGroups):
+        placed = _balanced(rows, groups, settings, seed, sites)
+    else:
+        stated = isinstance(settings, ByColumn)
+        if isinstance(settings, ByColumn):
+            chosen = _named(rows, settings.column, sites)
+            _check_whole(groups, chosen)
+        else:
+            chosen = _dealt(groups, seed, sites)
+        placed = _split_each(rows, groups, chosen, settings.parts, seed, stated=stated)
+    return [
+        {**row, "site": site, "split": part} for row, (site, part) in zip(rows, placed, strict=True)
+    ]
+
+
+def read_rows(manifest: Path) -> list[Row]:
+    """Read all columns of a dataset's manifest; `client.data.manifest` checks the values later.
+
+    Raises:
+        DataError: the file cannot be read, lacks rows or a required column, or is ragged.
+    """
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="", strict=True)
+            rows: list[Row] = list(reader)
+            columns = list(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"the dataset's manifest cannot be read ({type(error).__name__})",
+            fix=f"save it as CSV in UTF-8 ({_SEE})",
+            local_detail=f"{manifest}: {error}",
+        ) from error
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing or not rows or any(None in row for row in rows):
+        ragged = "has lines with more cells than columns" if rows else "has no rows"
+        problem = f"lacks the column {missing[0]}" if missing else ragged
+        raise DataError(
+            f"the dataset's manifest {problem}",
+            fix=f"write it anew, with commas, as `leukofed-site manifest` does ({_SEE})",
+            local_detail=str(manifest),
+        )
+    return rows
+
+
+def write_partition(rows: Sequence[Row], path: Path) -> None:
+    """Write divided rows as a manifest; the file is complete or absent.
+
+    Image paths stay as they were, so whoever reads it must say which folder they start at.
+    """
+    draft = path.with_suffix(".part")
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    draft.replace(path)
+
+
+def table(rows: Sequence[Row], together: Sequence[GroupColumn]) -> str:
+    """Show images, and groups in brackets, of each class in each site and part."""
+    groups = _groups(rows, together, [None] * len(rows))
+    classes = sorted({row["label"] for row in rows})
+    images: Counter[tuple[str, str, str]] = Counter()
+    members: dict[tuple[str, str, str], set[str]] = {}
+    for row, group in zip(rows, groups, strict=True):
+        for site in (row["site"], "all"):
+            for label in (row["label"], "all"):
+                images[site, row["split"], label] += 1
+                members.setdefault((site, row["split"], label), set()).add(group)
+    lines = [f"{'site':<12}{'part':<12}" + "".join(f"{name:>13}" for name in [*classes, "all"])]
+    for site in [*sorted({row["site"] for row in rows}), "all"]:
+        for part in PARTS:
+            cells = [(site, part, label) for label in [*classes, "all"]]
+            shown = [f"{images[cell]} ({len(members.get(cell, ()))})" for cell in cells]
+            lines.append(f"{site:<12}{part:<12}" + "".join(f"{text:>13}" for text in shown))
+    return "\n".join(lines)
+
+
+def _groups(
+    rows: Sequence[Row], together: Sequence[GroupColumn], digests: Sequence[str | None]
+) -> list[str]:
+    links = [[row.get(column) or None for row in rows] for column in together]
+    return join_groups([row["path"] for row in rows], *links, digests)
+
+
+def _balanced(
+    rows: Sequence[Row],
+    groups: Sequence[str],
+    settings: BalancedGroups,
+    seed: int,
+    sites: Sequence[str],
+) -> list[tuple[str, str]]:
+    names, labels = sorted(set(groups)), sorted({row["label"] for row in rows})
+    number = {name: i for i, name in enumerate(names)}
+    counts = np.zeros((len(names), len(labels)), dtype=np.int64)
+    for row, group in zip(rows, groups, strict=True):
+        counts[number[group], labels.index(row["label"])] += 1
+    validation, test = settings.parts.validation, settings.parts.test
+    shares = np.array([1 - validation - test, validation, test])
+    cells, (lacking, _, _) = balance(counts, len(sites), shares, stream(seed, "partition"))
+    if lacking:
+        raise DataError(
+            f"{len(names)} groups are too few: {lacking} of {len(sites) * len(labels)} pairs of "
+            "site and class would have no training image",
+            fix="name fewer sites, or divide by: iid, which promises no such balance",
+        )
+    return [(sites[site], PARTS[part]) for site, part in (cells[number[g]] for g in groups)]
+
+
+def _named(rows: Sequence[Row], column: str, sites: Sequence[str]) -> list[str]:
+    chosen = [row.get(column, "") for row in rows]
+    others = sorted({name for name in chosen if name not in sites})
+    empty = [site for site in sites if site not in chosen]
+    if others or empty:
+        strangers = sum(name in others for name in chosen)
+        raise DataError(
+            f"column {column} names none of the study's sites in {strangers} of {len(rows)} rows"
+            + (f", and never {', '.join(empty)}" if empty else ""),
+            fix=f"name the study's sites in it ({', '.join(sites)}), or the study's after it",
+            local_detail=f"other names: {', '.join(others) or 'none'}",
+        )
+    return chosen
+
+
+def _dealt(groups: Sequence[str], seed: int, sites: Sequence[str]) -> list[str]:
+    """Lay the groups end to end in random order, and cut at equal numbers of images.
+
+    flwr-datasets does not fit: its IidPartitioner deals rows and so divides groups; its
+    GroupedNaturalIdPartitioner counts groups instead of images, and draws nothing.
+    """
+    names, sizes = np.unique(groups, return_counts=True)
+    order = stream(seed, "partition").permutation(len(names))
+    ends = np.cumsum(sizes[order])
+    middles: NDArray[np.float64] = (ends - sizes[order] / 2) / len(groups)
+    site = dict(zip(names[order], (middles * len(sites)).astype(int), strict=True))
+    chosen = [sites[site[group]] for group in groups]
+    if len(set(chosen)) < len(sites):
+        raise DataError(
+            f"{len(names)} groups are too few, or too unequal, for {len(sites)} sites",
+            fix="name fewer sites",
+        )
+    return chosen
+
+
+def _check_whole(groups: Sequence[str], chosen: Sequence[str]) -> None:
+    places: dict[str, set[str]] = {}
+    for group, site in zip(groups, chosen, strict=True):
+        places.setdefault(group, set()).add(site)
+    divided = [group for group, found in places.items() if len(found) > 1]
+    if divided:
+        raise DataError(
+            f"{len(divided)} of {len(places)} groups lie at more than one site",
+            fix="give a group's images one site, or name under `together` only columns whose "
+            "values are unique over the dataset",
+            local_detail="the groups of: " + ", ".join(sorted(divided)),
+        )
+
+
+def _split_each(
+    rows: Sequence[Row],
+    groups: Sequence[str],
+    chosen: Sequence[str],
+    shares: Split,
+    seed: int,
+    *,
+    stated: bool,
+) -> list[tuple[str, str]]:
+    """Split every site's rows as the site itself would."""
+    labels = sorted({row["label"] for row in rows})
+    held: dict[str, list[Example]] = {}
+    for row, group, site in zip(rows, groups, chosen, strict=True):
+        part = row.get("split") if stated else None
+        example = Example(Path(row["path"]), labels.index(row["label"]), group, split=part or None)
+        held.setdefault(site, []).append(example)
+    part_of = {
+        example.image: part
+        for site, examples in held.items()
+        for part, members in split(examples, shares, seed, site).items()
+        for example in members
+    }
+    return [(site, part_of[Path(row["path"])]) for row, site in zip(rows, chosen, strict=True)]

@@ -1,0 +1,193 @@
+"""The scenario file: a study, a dataset divided among virtual sites, and the arms to compare."""
+
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validator
+
+from common.digests import digest_value
+from common.errors import ConfigError
+from common.study.data import GROUP_ORDER, GroupColumn, Split
+from common.study.schema import Study, load_study
+from common.study.strict import Strict
+from common.yaml_file import load_yaml
+from simulations.synthetic import SyntheticSettings
+
+ArmName = Literal["federated", "local_only", "pooled", "linear_probe", "colour_only"]
+ARM_NAMES: tuple[ArmName, ...] = (
+    "federated", "local_only", "pooled", "linear_probe", "colour_only",
+)  # fmt: skip
+_FIX = "correct these keys; configs/scenarios/ holds examples"
+
+
+class ManifestData(Strict):
+    """A dataset on disk, in the folder that `--data` names."""
+
+    kind: Literal["manifest"]
+    """Which of the two kinds."""
+    manifest: str = Field(default="manifest.csv", min_length=1)
+    """Its manifest, a path inside that folder; image paths start at the folder of the manifest."""
+    needs: str = Field(min_length=1)
+    """What the dataset is and where to get it, for whoever has not got it."""
+
+
+class SyntheticData(Strict):
+    """Generated smears, written once and kept in the cache folder."""
+
+    kind: Literal["synthetic"]
+    """Which of the two kinds."""
+    settings: SyntheticSettings = SyntheticSettings()
+    """What is generated: seed, patients of each site, images of each patient, size."""
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> "SyntheticData":
+        held_back = (self.settings.validation, self.settings.test)
+        patients = [n for share in self.settings.sites for n in (*share.train, *held_back)]
+        names = [share.name for share in self.settings.sites]
+        if not names or len(set(names)) < len(names):
+            raise ValueError("settings.sites: name at least one site, and none twice")
+        if min(patients) < 0 or self.settings.fields < 1 or not 32 <= self.settings.size <= 1024:
+            raise ValueError(
+                "settings: numbers of patients must be at least 0, fields at least 1, "
+                "size from 32 to 1024"
+            )
+        return self
+
+
+class Dividing(Strict):
+    """What every way of dividing a dataset among sites needs."""
+
+    parts: Split = Split()
+    """Shares of the validation and test parts; the rest trains."""
+    together: tuple[GroupColumn, ...] = GROUP_ORDER
+    """Images that share a value in any of these columns, or their bytes, are one group, and no
+    group is divided. Values must be unique over the dataset, not counted anew per slide."""
+
+
+class ByColumn(Dividing):
+    """A column of the manifest names each image's site; a `split` column, if there, its part."""
+
+    by: Literal["column"]
+    """Which of the three ways."""
+    column: str = "site"
+    """The column."""
+
+
+class Iid(Dividing):
+    """Whole groups, dealt at random: every site draws from the same population."""
+
+    by: Literal["iid"]
+    """Which of the three ways."""
+
+
+class BalancedGroups(Dividing):
+    """Whole groups, dealt so that each class comes near its share in each site and part.
+
+    Each site has training images of every class. A class with fewer groups than three times the
+    sites cannot be in every part of every site: then a site's test or validation part lacks it.
+    """
+
+    by: Literal["balanced-groups"]
+    """Which of the three ways."""
+
+
+Partition = ByColumn | Iid | BalancedGroups
+
+
+class Scenario(Strict):
+    """What `leukofed-sim run` runs."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    """A short name: lower-case letters, digits, hyphens; names the folder of a run."""
+    study: str = Field(min_length=1)
+    """The study file; a relative path starts at the scenario file's folder."""
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """What differs from the study file, in the same nesting; a phase is named by its name."""
+    data: Annotated[ManifestData | SyntheticData, Field(discriminator="kind")]
+    """The images."""
+    partition: Annotated[Partition, Field(discriminator="by")]
+    """How the images are divided among the study's sites."""
+    arms: tuple[ArmName, ...] = ARM_NAMES
+    """Ways to come to a classifier, to be compared."""
+
+    @model_validator(mode="after")
+    def _has_something_to_compare(self) -> "Scenario":
+        if "federated" not in self.arms or len(set(self.arms)) < len(self.arms):
+            raise ValueError("arms: federated must be among them, and none twice")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the scenario with every default filled in."""
+        return digest_value(self.model_dump(mode="json"))
+
+
+def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:
+    """Read and check a scenario file and the study it leads to, with its settings applied.
+
+    Args:
+        scenario: a file, or the name of one that ships with leukofed.
+
+    Raises:
+        ConfigError: as `common.yaml_file.load_yaml` says. A fault that a setting brings into
+            the study is named by its line in the scenario file.
+    """
+    path = _find(scenario)
+    found = load_yaml(path, Scenario, fix=_FIX)
+    base = load_study(path.parent / found.study)
+    return found, _with_settings(path, base)
+
+
+def shipped_scenarios() -> dict[str, Path]:
+    """Return the scenario files that ship with leukofed, by name."""
+    folder = Path(str(files("configs"))) / "scenarios"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def merged(document: JsonValue, changes: JsonValue) -> JsonValue:
+    """Lay changes over a document: mappings key by key, anything else as a whole.
+
+    A mapping over a list of named mappings, such as a study's phases, changes those that its
+    keys name.
+    """
+    if not isinstance(changes, dict):
+        return changes
+    if isinstance(document, dict):
+        laid = {key: merged(document.get(key), value) for key, value in changes.items()}
+        return {**document, **laid}
+    if isinstance(document, list) and all(isinstance(entry, dict) for entry in document):
+        named = {str(entry.get("name")): entry for entry in document if isinstance(entry, dict)}
+        return [
+            merged(named.get(name, {"name": name}), changes.get(name, {}))
+            for name in (*named, *(key for key in changes if key not in named))
+        ]
+    return changes
+
+
+def _with_settings(path: Path, base: Study) -> Study:
+    """Read the file's `settings` as a study whose defaults are the base study's.
+
+    The base is sound, so whatever is wrong with the outcome is the fault of a line under
+    `settings`, and is found there.
+    """
+    lay = partial(merged, base.model_dump(mode="json"))
+
+    class Settled(BaseModel):
+        settings: Annotated[Study, BeforeValidator(lay)] = base
+
+    return load_yaml(path, Settled, fix=_FIX).settings
+
+
+def _find(scenario: str | Path) -> Path:
+    shipped = shipped_scenarios()
+    if str(scenario) in shipped:
+        return shipped[str(scenario)]
+    path = Path(scenario)
+    if path.suffix == "" and not path.exists():
+        raise ConfigError(
+            f"there is no scenario {scenario}",
+            fix=f"give a file, or one of: {', '.join(shipped)}",
+        )
+    return path
