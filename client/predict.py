@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from client.classify import build_classifier
 from common.errors import DataError
-from common.imaging.decode import decode
+from common.imaging.decode import IMAGE_SUFFIXES, decode
 from common.imaging.pipeline import prepare, to_model_input
 from common.model.initial import released_branches
 from common.parts import by_part
@@ -19,7 +19,6 @@ from common.release import Release, read_release
 from common.statistics.temperature import calibrated
 from common.study.phases import BoosterPhase
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 _BATCH = 16
 
 Watch = Callable[[int, int], None]

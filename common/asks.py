@@ -71,13 +71,13 @@ class FitTold(Strict):
     kind: Literal["fit"] = "fit"
     examples: Annotated[int, Field(ge=1)]
     """Training images, the weight in the mean."""
-    loss_sum: float = Field(ge=0, allow_inf_nan=False)
+    loss_sum: float = Field(ge=0)
     """Cross-entropy in nats, summed over the images of the last pass (views averaged)."""
     validation_examples: Count
     """Validation images."""
     validation_correct: Count
     """Of these, rightly classified by the model that came down."""
-    validation_loss_sum: float = Field(ge=0, allow_inf_nan=False)
+    validation_loss_sum: float = Field(ge=0)
     """Cross-entropy in nats of the model that came down, summed over validation images."""
 
 
@@ -115,7 +115,7 @@ class EvaluationAsk(Strict):
 
     kind: Literal["evaluation"] = "evaluation"
     part: Part = "test"
-    temperatures: dict[ClassifierName, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    temperatures: dict[ClassifierName, Annotated[float, Field(gt=0)]]
     """One temperature per classifier."""
 
 

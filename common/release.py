@@ -166,9 +166,11 @@ def _verified(bundle: Path) -> dict[str, bytes]:
     wanted = (*FILES, SUMS)
     try:
         names, files = (_read_folder if bundle.is_dir() else _read_zip)(bundle, wanted)
+        if not files:
+            raise zipfile.BadZipFile("it holds no file of a release")
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise CorruptFile(
-            "the release cannot be read: it is no folder and no zip of one",
+            "the release cannot be read: it is no bundle and no zip of one",
             fix="check the path, or get the release again from the coordinator",
             local_detail=f"{bundle}: {error}",
         ) from error

@@ -178,7 +178,7 @@ _FIX = "compare the leukofed versions at both ends"
 
 def _frame(header: Strict, arrays: Arrays) -> bytes:
     text = canonical_json(header.model_dump(mode="json"))
-    block = save_safetensors({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+    block = save_safetensors({name: np.asarray(a, order="C") for name, a in arrays.items()})
     return b"".join((MAGIC, len(text).to_bytes(4, "big"), text, block))
 
 

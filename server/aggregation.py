@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import UpdateRejected
-from common.updates.fixed_point import MOST_EXAMPLES, ExactSum
 from common.parts import Arrays
+from common.updates.fixed_point import MOST_EXAMPLES, ExactSum
 from server.intake import check_arrays, check_examples
 
 LARGEST_SUM = 2**63 - 1

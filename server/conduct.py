@@ -93,9 +93,13 @@ class Conduct:
     def finish(self, phase: PhaseName, number: int, **facts: Any) -> None:
         """Note that a round is done, and write a checkpoint."""
         self.state.position = (PHASE_ORDER.index(phase), number)
+        self.save(phase)
+        self.record.write("round", phase=phase, round=number, **facts)
+
+    def save(self, phase: PhaseName) -> None:
+        """Write a checkpoint at the last finished round."""
         self.facts["accounts"] = self.rounds.accounts.to_json()
         self.checkpoints.save(self.state, self._digest, phase)
-        self.record.write("round", phase=phase, round=number, **facts)
 
     def hold(self, name: str, arrays: Arrays) -> None:
         """Set a part of the model."""

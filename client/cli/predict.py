@@ -34,7 +34,7 @@ def predict(release: Path, out: Path, paths: tuple[Path, ...]) -> None:
 
     For research only: the model is not a diagnostic device. Nothing leaves this machine.
 
-    Example: leukofed-site predict --release all-subtypes.zip smears/ --out predictions.csv
+    Example: leukofed-site predict --release release.zip smears/ --out found.csv
     """
     from client.predict import predict_files
 

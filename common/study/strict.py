@@ -6,4 +6,6 @@ from pydantic import BaseModel, ConfigDict
 class Strict(BaseModel):
     """Frozen, and strict about keys: a misspelt setting must not pass silently."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )

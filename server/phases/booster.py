@@ -51,22 +51,27 @@ def _grow_round(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, li
     """Grow one round's trees with the sites that stay to its end.
 
     A site that drops out within the round would leave its rows in its nodes' parents, so the
-    round starts again without it; in the next round it is asked again.
+    round starts again without it; in the next round it is asked again. That a round started
+    again is kept in a checkpoint: after a crash the sites must be asked the same once more.
     """
-    sites, exchange = conduct.cohort, 0
+    again = conduct.facts.get("booster-again", {})
+    if again.get("round") != number:
+        again = {"round": number, "sites": conduct.cohort, "exchange": 0}
+    sites, exchange = list(again["sites"]), int(again["exchange"])
     while True:
         state = start_round(rules, number)
         while plan := state.plan(rules):
             sums, accepted = _level_sums(conduct, rules, state, plan, sites, exchange)
             exchange += 1
-            dropped = state.level > 0 and len(accepted) < len(sites)
-            sites = accepted
-            if dropped:
-                conduct.watch.note(f"booster round {number} starts again with {', '.join(sites)}")
+            if len(accepted) < len(sites):
                 break
             state = grow(rules, state, sums.sums["sums"])
         else:
             return state.partial, sorted(sites)
+        sites = accepted
+        conduct.watch.note(f"booster round {number} starts again with {', '.join(sites)}")
+        conduct.facts["booster-again"] = {"round": number, "sites": sites, "exchange": exchange}
+        conduct.save("booster")
 
 
 def _level_sums(

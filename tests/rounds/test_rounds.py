@@ -15,10 +15,10 @@ from rich.console import Console
 
 from common.asks import FitAsk, FitTold
 from common.errors import RunStopped, UpdateRejected
+from common.parts import Arrays
 from common.record import Record, read_record
 from common.study.schema import LabelSet, Study
 from common.wire import (
-    Arrays,
     Reply,
     Request,
     decode_reply,
@@ -356,6 +356,20 @@ def test_a_superlink_that_stays_away_stops_the_run(tmp_path: Path) -> None:
     bench = Bench(tmp_path, grid=FailingGrid({n: Site(n) for n in SITES}, every=1))
     with pytest.raises(RunStopped, match="3 times in a row: ConnectError"):
         bench.run()
+
+
+class PickyGrid(LoopbackGrid):
+    """Takes no message to one node, as a SuperLink that has just lost it."""
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = list(messages)
+        return [] if pushed[0].metadata.dst_node_id == 2 else super().push_messages(pushed)
+
+
+def test_a_request_that_flower_does_not_take_costs_only_its_site(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, grid=PickyGrid({n: Site(n) for n in SITES}))
+    assert bench.run() == ["east", "south"]
+    assert bench.losses == {"north": ("missing", "Flower did not take the request")}
 
 
 class ForeignGrid(LoopbackGrid):

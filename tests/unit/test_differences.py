@@ -54,7 +54,7 @@ def test_shapes_without_axes_or_values_pass() -> None:
 
 
 def test_the_model_is_rounded_once() -> None:
-    """1 + 2^-24 + 2^-40 lies above the tie; summed in float32 its small term would be lost."""
+    """1 + 2^-24 + 2^-49 lies above a tie; a mean rounded to float32 first would lose 2^-49."""
     old = {"w": np.array([1.0], np.float32)}
-    moved = apply(old, {"w": np.array([2.0**-24 + 2.0**-40])})
+    moved = apply(old, {"w": np.array([2.0**-24 + 2.0**-49])})
     assert moved["w"][0] == np.nextafter(np.float32(1), np.float32(2))

@@ -147,6 +147,13 @@ def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
         verify_release(tmp_path / "x.zip")
 
 
+def test_some_other_folder_is_refused_without_a_list_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "Jane Doe.png").write_text("")
+    with pytest.raises(CorruptFile, match="no bundle") as error:
+        verify_release(tmp_path)
+    assert "Jane" not in str(error.value)
+
+
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptFile, match="cannot be read"):
         verify_release(tmp_path / "nowhere")
