@@ -1,7 +1,7 @@
 """Images to activations to features: each computed once, then read from the site's cache."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,7 @@ from client.data.manifest import Example
 from client.site_config import Numerics
 from client.training.augment import view
 from client.training.numerics import autocast, laid_out, threads
+from common.errors import DataError
 from common.imaging.decode import decode
 from common.imaging.pipeline import preparation_digest, prepare, to_model_input
 from common.model.network import Branch, front_digest
@@ -25,6 +26,12 @@ _FRONT_BATCH = 16
 _TAIL_BATCH = 32
 
 Wanted = tuple[Example, int]  # an image, and the number of its view
+Progress = Callable[[int, int], None]
+"""Told how many views have passed the frozen fronts, and of how many."""
+
+
+def unwatched(done: int, of: int) -> None:
+    """Show nothing."""
 
 
 class Extractor:
@@ -35,15 +42,22 @@ class Extractor:
         branches: built for this study.
         cache: where activations and features are kept.
         numerics: how this machine computes.
+        progress: watches the one long job, the pass through the frozen fronts.
     """
 
     def __init__(
-        self, study: Study, branches: Sequence[Branch], cache: ActivationCache, numerics: Numerics
+        self,
+        study: Study,
+        branches: Sequence[Branch],
+        cache: ActivationCache,
+        numerics: Numerics,
+        progress: Progress = unwatched,
     ) -> None:
         self.study = study
         self.branches = branches
         self.cache = cache
         self.numerics = numerics
+        self.progress = progress
         self._recipes = [
             ["front", branch.architecture, front_digest(branch), backbone.cut,
              preparation_digest(study.imaging), numerics.model_dump()]
@@ -71,16 +85,21 @@ class Extractor:
         """Pass every view of every image that is not yet cached through the frozen fronts.
 
         Raises:
-            DataError: the cache's limit is too small.
+            DataError: the cache's limit is too small, or an image was lost since it was scanned.
         """
+        self._fill([(example, number) for example in examples for number in range(views)])
+
+    def _fill(self, wanted: Sequence[Wanted]) -> None:
         shelves = self._front_shelves()
-        wanted = [(example, number) for example in examples for number in range(views)]
         missing = [w for w in wanted if any(self._key(*w) not in shelf for shelf in shelves)]
         for shelf in shelves:
             self.cache.make_room(shelf, sum(self._key(*w) not in shelf for w in missing))
         with ThreadPoolExecutor(2) as decoders, threads(self.numerics):
-            for batch in _ahead(decoders, missing, self.study):
-                self._store(shelves, *batch)
+            done = 0
+            for some, images in _ahead(decoders, missing, self.study):
+                self._store(shelves, some, images)
+                done += len(some)
+                self.progress(done, len(missing))
 
     def features(
         self, examples: Sequence[Example], views: int, tail_digest: str
@@ -114,8 +133,7 @@ class Extractor:
         self, branch: Branch, wanted: Sequence[Wanted]
     ) -> Iterator[tuple[Sequence[Wanted], NDArray[np.float32]]]:
         """Yield features batch by batch, from front activations, which are filled first."""
-        examples = [example for example, _ in wanted]
-        self.fill(examples, max((number for _, number in wanted), default=0) + 1)
+        self._fill(wanted)
         shelf = self._front_shelves()[self.branches.index(branch)]
         with torch.inference_mode(), threads(self.numerics), autocast(self.numerics):
             for some in _batches(wanted, _TAIL_BATCH):
@@ -177,8 +195,15 @@ def _decoded(
 
 def _prepared_view(wanted: Wanted, study: Study) -> NDArray[np.uint8]:
     example, number = wanted
-    image = prepare(decode(example.image.read_bytes()), study.imaging)
-    return view(image, number, study.seed, example.digest)
+    try:
+        data = example.image.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"an image cannot be read from disk ({type(error).__name__})",
+            fix="put it back, or remove it from the manifest and start the site again",
+            local_detail=str(error),
+        ) from error
+    return view(prepare(decode(data), study.imaging), number, study.seed, example.digest)
 
 
 def _filled_up(rows: NDArray[Any], size: int) -> NDArray[Any]:

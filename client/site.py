@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from client.activations import Extractor
+from client.activations import Extractor, Progress, unwatched
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.egress.door import Door
@@ -61,12 +61,18 @@ class Bench:
     """What one study needs on this machine: branches, cached activations, examples by part."""
 
     def __init__(
-        self, study: Study, config: SiteConfig, build: Build, cache: ActivationCache
+        self,
+        study: Study,
+        config: SiteConfig,
+        build: Build,
+        cache: ActivationCache,
+        progress: Progress = unwatched,
     ) -> None:
         self.study = study
         self.config = config
         self.cache = cache
         self._build = build
+        self._progress = progress
         self._remembered: tuple[object, NDArray[np.uint8]] | None = None
 
     @cached_property
@@ -80,7 +86,7 @@ class Bench:
         numerics = settled_numerics(
             self.config.numerics, self.config.state / "numerics.json", self._measure
         )
-        return Extractor(self.study, self.branches, self.cache, numerics)
+        return Extractor(self.study, self.branches, self.cache, numerics, self._progress)
 
     @cached_property
     def holdings(self) -> Holdings:
@@ -134,6 +140,7 @@ class Site:
         approved: the studies it takes part in, by digest.
         build: builds a study's branches; virtual sites of one process may share them.
         cache: keeps activations; virtual sites of one process share it. None: the site file's.
+        progress: watches the long jobs.
     """
 
     def __init__(
@@ -142,10 +149,12 @@ class Site:
         approved: Mapping[str, Study],
         build: Build = build_branches,
         cache: ActivationCache | None = None,
+        progress: Progress = unwatched,
     ) -> None:
         self.config = config
         self.approved = approved
         self._build = build
+        self._progress = progress
         self._cache = cache or open_cache(config)
         self.door = Door(config.state, config.name, config.limits)
         self.parts = PartStore()
@@ -173,5 +182,7 @@ class Site:
     def bench(self, study: Study) -> Bench:
         """Return what is kept warm for a study."""
         if study.digest not in self._benches:
-            self._benches[study.digest] = Bench(study, self.config, self._build, self._cache)
+            self._benches[study.digest] = Bench(
+                study, self.config, self._build, self._cache, self._progress
+            )
         return self._benches[study.digest]

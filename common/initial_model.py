@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -38,8 +39,10 @@ class InitialModel:
 def write_initial(path: Path, model: InitialModel) -> None:
     """Write the one initial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # safetensors would write the memory of a strided view as it lies
+    flat = {name: np.asarray(a, order="C") for name, a in flattened(model.parts).items()}
     save_file(
-        flattened(model.parts),
+        flat,
         path,
         metadata={"fronts": json.dumps(dict(model.fronts), sort_keys=True)},
     )
@@ -53,9 +56,9 @@ def read_initial(path: Path, digest: str | None = None) -> InitialModel:
     """
     try:
         with safe_open(path, "numpy") as file:
-            fronts = json.loads((file.metadata() or {})["fronts"])
+            fronts = dict(json.loads((file.metadata() or {})["fronts"]))
         flat = load_file(path)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CorruptFile(
             "the initial model cannot be read",
             fix="make it again with `leukofed-sim init-model STUDY`",

@@ -15,6 +15,7 @@ from rich.progress import (
 
 DONE = "done"
 """The status of a site whose reply was accepted; every other one is a loss of that reply."""
+_QUIET_S = 5.0  # what takes less long goes unmentioned in plain lines
 
 
 class Watch(Protocol):
@@ -29,18 +30,25 @@ class Watch(Protocol):
     def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
         """Note a site's status in this round: `asked`, `done`, or why nothing of it counts."""
 
+    def work(self, worker: str, done: int, of: int) -> None:
+        """Note how far a long job in this process is, in images."""
+
     def note(self, text: str) -> None:
         """Show one sentence at once."""
 
 
 class PlainProgress:
-    """One line for each finished round, one for each note: for log files and pipes."""
+    """A line for each finished round and each note, for log files and pipes.
+
+    A long job within a round, and a phase without rounds, have lines too, but only if they take
+    longer than a few seconds.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._line = ""
         self._sites: dict[str, str] = {}
-        self._since = 0.0
+        self._since = self._told = _now()
 
     def __enter__(self) -> Self:
         return self
@@ -55,30 +63,44 @@ class PlainProgress:
 
     def phase(self, name: str, rounds_total: int) -> None:
         """Print the round before, if any."""
-        self._finish()
+        self._begin(name)
 
     def round(self, phase: str, round: int, of: int) -> None:
         """Print the round before, if any."""
-        self._finish()
-        self._line, self._sites, self._since = f"{phase}, round {round} of {of}", {}, _now()
+        self._begin(f"{phase}, round {round} of {of}")
 
     def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
         """Keep the status for the round's line."""
         self._sites[site] = status
 
+    def work(self, worker: str, done: int, of: int) -> None:
+        """Print how far the job is, every few seconds."""
+        if _now() - self._told >= _QUIET_S:
+            self._told = _now()
+            _print(self._console, f"  {_done(worker, done, of)}")
+
     def note(self, text: str) -> None:
         """Print the text."""
         _print(self._console, text)
 
+    def _begin(self, line: str) -> None:
+        self._finish()
+        self._line, self._sites = line, {}
+        self._since = self._told = _now()
+
     def _finish(self) -> None:
-        if self._line:
-            done = _count(self._sites)
-            _print(self._console, f"{self._line}: {done} in {duration(_now() - self._since)}")
+        spent = _now() - self._since
+        if self._line and (self._sites or spent >= _QUIET_S):
+            sites = f"{_count(self._sites)} in " if self._sites else ""
+            _print(self._console, f"{self._line}: {sites}{duration(spent)}")
         self._line = ""
 
 
 class LiveProgress:
-    """A line per phase that moves: rounds, sites of this round, time spent, time left."""
+    """One line that moves, for the phase in progress: rounds, sites, time spent, time left.
+
+    A finished phase becomes an ordinary line above it.
+    """
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -89,10 +111,12 @@ class LiveProgress:
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
+            transient=True,
         )
         self._task: TaskID | None = None
+        self._name = ""
         self._sites: dict[str, str] = {}
-        self._first = 0  # round at which this process began the phase
+        self._first: int | None = None  # round at which this process began the phase
         self._since = 0.0
 
     def __enter__(self) -> Self:
@@ -115,44 +139,47 @@ class LiveProgress:
         self._task = self._progress.add_task(
             name, total=max(rounds_total, 1), rounds="", sites="", left=""
         )
-        self._first, self._since = 0, _now()
+        self._name, self._first, self._since = name, None, _now()
 
     def round(self, phase: str, round: int, of: int) -> None:
         """Move the line; the time left is judged from the rounds this process has seen."""
         if self._task is None:
             self.phase(phase, of)
-        self._first = self._first or round
+        if self._first is None:
+            self._first = round
         seen = round - self._first
         left = (_now() - self._since) / seen * (of - round + 1) if seen else 0.0
         self._sites = {}
         self._update(
-            completed=round - 1,
+            completed=max(round - 1, 0),
             total=of,
             rounds=f"round {round} of {of}",
             sites="",
             left=f"about {duration(left)} left" if seen else "",
         )
-        self._progress.refresh()
 
     def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
         """Count the site."""
         self._sites[site] = status
         self._update(sites=_count(self._sites))
 
+    def work(self, worker: str, done: int, of: int) -> None:
+        """Show how far the job is, in the place of the sites."""
+        self._update(sites=_done(worker, done, of) if done < of else _count(self._sites))
+
     def note(self, text: str) -> None:
-        """Print the text above the lines."""
+        """Print the text above the line."""
         _print(self._progress.console, text)
 
     def _complete(self) -> None:
         if self._task is not None:
-            total = self._progress.tasks[-1].total
-            self._update(completed=total, left="")
-            self._progress.stop_task(self._task)
+            self._progress.remove_task(self._task)
+            self.note(f"{self._name}: done in {duration(_now() - self._since)}")
         self._task = None
 
     def _update(self, **fields: str | float | None) -> None:
         if self._task is not None:
-            self._progress.update(self._task, **fields)  # type: ignore[arg-type]
+            self._progress.update(self._task, refresh=True, **fields)  # type: ignore[arg-type]
 
 
 def progress_for(console: Console) -> LiveProgress | PlainProgress:
@@ -172,7 +199,11 @@ def duration(seconds: float) -> str:
 
 def _count(sites: dict[str, str]) -> str:
     done = sum(status == DONE for status in sites.values())
-    return f"{done} of {len(sites)} sites"
+    return f"{done} of {len(sites)} sites" if sites else ""
+
+
+def _done(worker: str, done: int, of: int) -> str:
+    return f"{worker}: {done} of {of} images"
 
 
 def _print(console: Console, text: str) -> None:

@@ -78,7 +78,7 @@ class Rounds:
         self.accounts = accounts or Accounts()
         self.poll_s = poll_s
         self._study_digest = study.digest
-        self._held: dict[str, set[str]] = {}  # site -> digests of parts it has worked with
+        self._held: dict[str, dict[str, str]] = {}  # site -> part -> digest it last worked with
         self._late: dict[str, Step] = {}  # message id -> step that is still unanswered
 
     def exchange(
@@ -103,7 +103,7 @@ class Rounds:
             round: of the phase, from 1; 0 where a phase has no rounds.
             exchange: of the round, from 0.
             ask: what every site is asked.
-            parts: the arrays the work needs, by name; each travels to a site once.
+            parts: the arrays the work needs, by name; one that a site last worked with stays there.
             take: receives site and reply, one at a time, in order of arrival. To refuse a reply
                 it raises UpdateRejected, and does so before it has changed anything.
             sites: whom to ask; by default all of the study.
@@ -194,9 +194,9 @@ class Rounds:
             opened.unasked[site] = why
             if not why:
                 del opened.unasked[site]
-                held = self._held.get(site, set())
+                held = self._held.get(site, {})
                 self._send(
-                    opened, site, [n for n, p in opened.parts.items() if p.digest not in held]
+                    opened, site, [n for n, p in opened.parts.items() if p.digest != held.get(n)]
                 )
 
     def _send(self, opened: _Exchange, site: str, travelling: Iterable[str]) -> None:
@@ -242,7 +242,7 @@ class Rounds:
         else:
             opened.take(site, reply)
             opened.accepted.add(site)
-            self._held.setdefault(site, set()).update(request.parts.values())
+            self._held.setdefault(site, {}).update(request.parts)
             self._watch_site(request.step, DONE, reply.seconds)
 
     def _send_again(self, opened: _Exchange, site: str, reply: Reply) -> None:

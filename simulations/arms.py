@@ -66,6 +66,10 @@ class LabelledWatch:
         """Note a site's status."""
         self._watch.site(phase, round, site, status, seconds)
 
+    def work(self, worker: str, done: int, of: int) -> None:
+        """Note how far a long job is."""
+        self._watch.work(worker, done, of)
+
     def note(self, text: str) -> None:
         """Show one sentence."""
         self._watch.note(text)

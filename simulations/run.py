@@ -1,7 +1,9 @@
 """A scenario from its images to its report: every arm, the metrics, the page and the release."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +28,7 @@ from simulations.engines.inprocess import LoopbackGrid
 from simulations.outcome import Outcome, run_metrics
 from simulations.partition import partition, write_partition
 from simulations.run_folder import RunFolder, open_run
-from simulations.scenario import ManifestData, Scenario
+from simulations.scenario import ArmName, ManifestData, Scenario
 from simulations.stopwatch import Stopwatch
 from simulations.synthetic import write_dataset
 from simulations.virtual_sites import POOLED, VirtualSites
@@ -89,7 +91,7 @@ def _run(
     path = folder.path
     stopwatch = Stopwatch(path / "seconds.json")
     with stopwatch.lap("total"):
-        virtual = _virtual_sites(scenario, study, places, path, manifest, cache)
+        virtual = _virtual_sites(scenario, study, places, path, manifest, cache, watch)
         initial = _initial(virtual, study, path)
         study = study.model_copy(update={"initial_model": initial.digest})
         (path / "study.yaml").write_text(dump_yaml(study), encoding="utf-8")
@@ -101,6 +103,7 @@ def _run(
     )  # fmt: skip
     (path / "metrics.json").write_text(metrics.model_dump_json(indent=1) + "\n", encoding="utf-8")
     write_report(metrics, folder.report)
+    watch.phase("release", 1)
     for unfinished in (path / "release", path / "release.zip"):
         _remove(unfinished)  # of this very run, cut off before it was noted as finished
     release.run(
@@ -127,7 +130,9 @@ def _dataset(scenario: Scenario, places: Places, watch: Watch) -> Path:
         return manifest
     name = digest_value(data.model_dump(mode="json"))[:16]
     watch.phase("generating smears", 1)
-    return write_dataset(places.cache / f"smears-{name}", data.settings)
+    return write_dataset(
+        places.cache / f"smears-{name}", data.settings, partial(watch.work, "generator")
+    )
 
 
 def _virtual_sites(
@@ -137,6 +142,7 @@ def _virtual_sites(
     path: Path,
     manifest: Path,
     cache: ActivationCache,
+    watch: Watch,
 ) -> VirtualSites:
     partitioned = path / "manifest.csv"
     if not partitioned.is_file():
@@ -144,7 +150,9 @@ def _virtual_sites(
         write_partition(rows, partitioned)
     if places.numerics is not None and not (path / "numerics.json").exists():
         shutil.copyfile(places.numerics, path / "numerics.json")
-    virtual = VirtualSites(path, partitioned, manifest.parent, places.weights, cache, Numerics())
+    virtual = VirtualSites(
+        path, partitioned, manifest.parent, places.weights, cache, Numerics(), watch.work
+    )
 
     def measure() -> Numerics:
         size = study.imaging.size
@@ -192,10 +200,11 @@ def _arms(
             evaluated[arm.name] = trials.evaluate(study, arm, trained[arm.name])
     baselines: dict[str, SiteCounts] = {}
     own = {name: sites[name] for name in study.sites}
-    for name, count in (
-        ("linear_probe", lambda: probe_arm(own, study, initial)),
-        ("colour_only", lambda: colour_arm(own, study)),
-    ):
+    counts: dict[ArmName, Callable[[], SiteCounts]] = {
+        "linear_probe": partial(probe_arm, own, study, initial),
+        "colour_only": partial(colour_arm, own, study),
+    }
+    for name, count in counts.items():
         if name in scenario.arms:
             with stopwatch.lap(name):
                 watch.phase(name.replace("_", " "), 1)

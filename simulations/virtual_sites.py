@@ -1,6 +1,6 @@
 """Hospitals on one machine: each with a site file of its own, all sharing one cache and one CPU."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from simulations.engines.inprocess import Handle
 
 POOLED = "pooled"
 
+WatchWork = Callable[[str, int, int], None]
+"""Told which site works, how many images it has done, and of how many."""
+
 
 class VirtualSites:
     """The sites of a simulation, and one more that holds all their images.
@@ -27,6 +30,7 @@ class VirtualSites:
         weights: folder of pre-trained weights; None: the user's.
         cache: shared by all sites and arms.
         numerics: of this machine.
+        watch: shows what a site is at.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class VirtualSites:
         weights: Path | None,
         cache: ActivationCache,
         numerics: Numerics,
+        watch: WatchWork,
     ) -> None:
         self.folder = folder
         self.manifest = manifest
@@ -44,6 +49,7 @@ class VirtualSites:
         self.weights = weights
         self.cache = cache
         self.numerics = numerics
+        self._watch = watch
         self._built: dict[str, list[Branch]] = {}
 
     def branches(self, study: Study, weights: Path | None) -> list[Branch]:
@@ -74,4 +80,4 @@ class VirtualSites:
             limits=Limits(fewest_examples=0, most_rounds=10**6),
         )
         approved = {study.digest: study for study in studies}
-        return Site(config, approved, self.branches, self.cache)
+        return Site(config, approved, self.branches, self.cache, partial(self._watch, name))

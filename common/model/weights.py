@@ -50,10 +50,10 @@ def read_weights(network: Network, backbone: Backbone, folder: Path | None) -> A
             "weights folder named by --weights or the site file",
             local_detail=f"looked for {path}",
         ) from error
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError) as error:  # NumPy does not know bfloat16
         raise WeightsError(
             f"the weights of {backbone.architecture} cannot be read",
-            fix="fetch the file again",
+            fix="fetch the file again, with tensors saved as float16 or float32",
             local_detail=f"{path}: {error}",
         ) from error
     found = digest_arrays(arrays)

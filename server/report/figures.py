@@ -69,22 +69,27 @@ def roc_figure(scores: Scores) -> Markup | None:
     chosen = sorted(known, key=lambda name: known[name].auc or 0.0)[:_MOST_CURVES]
     if not chosen:
         return None
+    lines, labels = [], []
     with style():
-        figure = blank(3.9)
+        figure = blank(3.9 + 0.2 * ((len(chosen) + 1) // 2))
         axes = figure.add_subplot()
         for series, name in enumerate(sorted(chosen, key=list(known).index)):
             curve = known[name].roc
             if curve is not None:
-                axes.plot(
+                lines += axes.plot(
                     curve.false_positive_rate,
                     curve.true_positive_rate,
                     color=SERIES[series],
                     linestyle=DASHES[series],
-                    label=f"{shortened(name)}  {number(known[name].auc)}",
                 )
+                labels.append(f"{shortened(name)}  {number(known[name].auc)}")
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
-        axes.set(xlabel="1 − specificity", ylabel="Sensitivity", xlim=(-0.01, 1), ylim=(0, 1.01))
-        axes.legend(loc="lower right", title="AUC, one against the rest", handlelength=3.2)
+        axes.set(xlabel="1 \N{MINUS SIGN} specificity", ylabel="Sensitivity")
+        axes.set(xlim=(-0.01, 1), ylim=(0, 1.01))
+        figure.legend(
+            lines, labels, loc="outside upper left", ncols=2, borderpad=0, handlelength=3.2,
+            title="AUC, one against the rest", title_fontsize=8, alignment="left",
+        )  # fmt: skip
         told = "; ".join(f"{name} AUC {number(known[name].auc)}" for name in chosen)
         return inline(figure, "roc", f"ROC of each class against the rest: {told}")
 
@@ -108,7 +113,7 @@ def reliability_figure(booster: Scores, softmax: Scores) -> Markup:
                 **(_HOLLOW if series else {}),
             )
         above.set(ylabel="Share that was right", ylim=(-0.03, 1.03), xlim=(0, 1.01))
-        above.legend(loc="upper left")
+        figure.legend(loc="outside upper left", ncols=2, borderpad=0)
         _confidences(below, booster.calibration)
         told = f"booster ECE {number(booster.ece)}, softmax head ECE {number(softmax.ece)}"
         return inline(figure, "reliability", f"Accuracy against confidence: {told}")
@@ -144,7 +149,8 @@ def curves_figure(phase: str, points: Sequence[CurvePoint]) -> Markup:
     before = [number - 1 for number in done]  # validation is of the model that a round starts from
     with style():
         figure = blank(3.6 if is_validated else 2.4)
-        every = figure.subplots(2 if is_validated else 1, 1, sharex=True, squeeze=False)[:, 0]
+        rows = 2 if is_validated else 1
+        every = list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
         _line(every[0], done, [p.loss for p in points], 0, "training")
         if any(point.validation_loss is not None for point in points):
             _line(every[0], before, [p.validation_loss for p in points], 1, "validation")
@@ -198,9 +204,10 @@ def cost_figure(name: str, label: str, columns: Mapping[str, Mapping[str, float]
         if len(columns) > 1:
             figure.legend(loc="outside upper left", ncols=2, borderpad=0)
         told = "; ".join(
-            f"{phase} " + ", ".join(f"{column} {amounts.get(phase, 0):.3g}" for column, amounts in columns.items())
+            f"{phase} {column} {amounts.get(phase, 0):.3g}"
             for phase in phases
-        )  # fmt: skip
+            for column, amounts in columns.items()
+        )
         return inline(figure, name, f"{label} by phase: {told}")
 
 

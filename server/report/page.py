@@ -1,6 +1,7 @@
 """A run's report: one HTML file that needs nothing besides itself."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def write_report(metrics: RunMetrics, path: Path) -> None:
         draft.write_text(render_report(metrics), encoding="utf-8")
         draft.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
         raise RunStopped(
             f"the report cannot be written: {error.strerror}",
             fix="make room on the disk or correct its permissions, then write it again",

@@ -21,7 +21,7 @@ DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _WIDTH = 4.6  # inches; 440 CSS pixels at its natural size
-_STYLE: dict[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a class or site may be named with a dollar sign
     "font.size": 8.5,
@@ -83,12 +83,20 @@ def inline(figure: Figure, name: str, description: str) -> Markup:
     text = written.getvalue()
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)
-    body = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", body)
-    body = re.sub(r"font: ?([^;\"]*?)px [^;\"]*", r"font-size: \1px", body)
-    for shade, colour in _SHADES.items():
-        body = body.replace(colour, f"var(--{shade})")
+    body = re.sub(r"<[^>]+>", lambda tag: _adapted(tag[0], name), body)
     opening = body.index(">") + 1
     box = re.search(r'viewBox="[^"]*"', body[:opening])
     head = f'<svg role="img" aria-label="{escape(description)}" {box[0] if box else ""}>'
     return Markup(head + body[opening:].strip())
+
+
+def _adapted(tag: str, name: str) -> str:
+    """Fit one tag to the page; the letters between tags, which may say anything, stay."""
+    tag = re.sub(r'<g id="[^"]*"', "<g", tag)
+    tag = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", tag)
+    # Matplotlib before 3.11 writes `font: 9px families`.
+    tag = re.sub(r"font: ?([^;\"]*?)px [^;\"]*", r"font-size: \1px", tag)
+    tag = re.sub(r"font-family: [^;\"]*(; )?", "", tag)
+    for shade, colour in _SHADES.items():
+        tag = tag.replace(colour, f"var(--{shade})")
+    return tag

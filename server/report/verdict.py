@@ -39,23 +39,28 @@ def verdict(metrics: RunMetrics) -> Verdict:
 
 def _against_probe(metrics: RunMetrics) -> tuple[Tone, str]:
     probe, ours = metrics.arms.linear_probe, metrics.arms.federated
-    if probe is None or probe.macro_f1 is None or ours.macro_f1 is None:
+    if probe is None or probe.macro_f1 is None:
         return "open", (
             ". No linear probe was measured beside it, so this figure alone does not show that"
             " training was worth it."
         )
     reached = f"; the linear probe reaches {number(probe.macro_f1)}"
     gain = metrics.gains.get("linear_probe")
-    if gain is None:
-        difference, interval = ours.macro_f1 - probe.macro_f1, ours.interval.macro_f1
-        decided = _outside(interval, probe.macro_f1)
-        extent = "the federated interval"
-    else:
+    difference: Number = None
+    if gain is not None:
         difference, interval = gain.macro_f1.value, gain.macro_f1.interval
         decided = _outside(interval, 0.0)
         extent = f"its interval{span(interval, signed)}"
+    elif ours.macro_f1 is not None:
+        difference, interval = ours.macro_f1 - probe.macro_f1, ours.interval.macro_f1
+        decided = _outside(interval, probe.macro_f1)
+        extent = "the federated interval"
     if difference is None:
         return "open", f"{reached}. The two cannot be compared."
+    if None in interval:
+        return "open", (
+            f"{reached}: a difference of {signed(difference)}, whose interval is not known."
+        )
     if not decided:
         place = f"which is inside {extent}" if gain is None else f"and {extent} includes zero"
         if difference <= 0:

@@ -121,7 +121,10 @@ def build_metrics(
         data={site: _data(federated[site], classes) for site in sites},
         bytes_up=_costs(sites, 1),
         bytes_down=_costs(sites, 2),
-        seconds={phase: {s: n / 1e6 for s, n in by.items()} for phase, by in _costs(sites, 3).items()},
+        seconds={
+            phase: {site: n / 1e6 for site, n in by_site.items()}
+            for phase, by_site in _costs(sites, 3).items()
+        },
         seconds_total=754.0,
         arm_seconds={"federated": 320.5, "pooled": 250.0, "linear_probe": 4.2, "colour_only": 0.6},
         curves=_curves(),

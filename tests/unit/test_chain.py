@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from common.digests import digest_arrays
@@ -64,7 +65,7 @@ def test_a_model_that_is_no_chain_is_refused() -> None:
         check_is_chain(build_backbone(backbone, None), backbone, 64)
 
 
-def stored_weights(folder: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def stored_weights(folder: Path) -> dict[str, NDArray[np.float16]]:
     model = build_backbone(SMALL, None)
     arrays = {
         name: tensor.half().numpy()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from numpy.typing import NDArray
 from torch import nn
 
 from client.site_config import Numerics
@@ -15,7 +16,7 @@ from common.seeds import stream
 PLAIN = Numerics()
 
 
-def separable(n: int = 120) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def separable(n: int = 120) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     generator = stream(3, "fit test")
     labels = generator.integers(0, 3, n)
     rows = generator.normal(size=(n, 5)).astype(np.float32)
@@ -69,8 +70,9 @@ def train_small(branch: Branch) -> float:
     stored = generator.normal(size=(40, 2, 4, 4, 4)).astype(np.float16)
     stored[np.arange(40), :, labels] += 1.5
 
-    def draw(images: np.ndarray, views: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-        return stored[images, views]
+    def draw(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.float16]:
+        chosen: NDArray[np.float16] = stored[images, views]
+        return chosen
 
     schedule = Schedule(epochs=15, batch_size=8, learning_rate=0.02, weight_decay=0.0)
     return fit_tail(branch, draw, 2, labels, schedule, stream(1, "b"), PLAIN)

@@ -51,6 +51,21 @@ def test_a_resumed_phase_begins_in_the_middle() -> None:
     assert "about 0 s left" in out.getvalue()
 
 
+def test_a_finished_phase_becomes_one_line_and_a_long_job_is_counted() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=200, force_terminal=True, color_system=None)
+    with progress_for(console) as watch:
+        watch.phase("backbones", 1)
+        watch.round("backbones", 0, 1)
+        watch.work("north", 16, 40)
+        watch.round("backbones", 1, 1)
+        watch.phase("fusion", 1)
+    shown = out.getvalue()
+    assert "north: 16 of 40 images" in shown
+    assert shown.count("backbones: done in 0 s") == 1
+    assert shown.count("fusion: done in 0 s") == 1
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3599.6, "1 h 0 min"), (7500, "2 h 5 min")],

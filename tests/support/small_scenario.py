@@ -1,0 +1,64 @@
+"""A whole scenario that runs in seconds: generated smears, the bundled pair, few rounds."""
+
+from pathlib import Path
+
+from client.site_config import Numerics
+from server.progress import Watch
+from simulations.run import Places, simulate
+from simulations.run_folder import RunFolder
+from simulations.scenario import load_scenario
+
+PHASES = ("census", "backbones", "fusion", "booster", "calibration", "evaluation")
+SITES = ("north", "south", "west")
+_SCENARIO = """\
+name: small
+study: {study}
+settings:
+  name: small
+  imaging: {{size: 64}}
+  phases:
+    backbones: {{head_rounds: 1, tail_rounds: 1, head_epochs: 3}}
+    fusion: {{rounds: 2, local_epochs: 3}}
+    booster: {{rounds: 2, depth: 2}}
+    evaluation: {{replicates: 40}}
+data:
+  kind: synthetic
+  settings:
+    seed: 4
+    sites:
+      - {{name: north, train: [3, 3, 1, 1]}}
+      - {{name: south, train: [1, 1, 3, 3]}}
+      - {{name: west, train: [2, 2, 2, 2]}}
+    validation: 1
+    test: 1
+    fields: 2
+    size: 64
+partition:
+  by: column
+  column: site
+  together: [patient]
+arms: [{arms}]
+"""
+
+
+def write_scenario(folder: Path, *arms: str) -> Path:
+    """Write the scenario file into a folder."""
+    study = Path(__file__).parents[2] / "configs" / "studies" / "synthetic.yaml"
+    path = folder / "small.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        _SCENARIO.format(study=study, arms=", ".join(arms or ("federated",))), encoding="utf-8"
+    )
+    return path
+
+
+def run_small(
+    scenario: Path, folder: Path, watch: Watch, *, cache: Path | None = None
+) -> RunFolder:
+    """Run it, or go on with it, below a folder; with fixed numerics, so that bits repeat."""
+    numerics = folder / "numerics.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
+    places = Places(None, None, folder / "runs", cache or folder / "cache", numerics)
+    found, study = load_scenario(scenario)
+    return simulate(found, study, places, watch, fresh=False)
