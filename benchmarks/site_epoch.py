@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ from common.study.schema import LabelSet, Study
 from simulations.synthetic import SyntheticSettings, write_dataset
 
 EPOCHS = 2
-BATCH = 8
+BATCH = 32
 STUDY = Study(
     name="benchmark",
     sites=("a",),
@@ -105,9 +106,8 @@ def _ours(examples: Sequence[Example], views: int, folder: Path) -> None:
     schedule = Schedule(EPOCHS, BATCH, 1e-4, 1e-4)
     for number, branch in enumerate(branches):
         fit_tail(
-            branch,
-            lambda images, drawn, n=number: extractor.draw(n, examples, images, drawn),
-            views, labels, schedule, stream(1, "benchmark"), numerics,
+            branch, partial(extractor.draw, number, examples), views, labels, schedule,
+            stream(1, "benchmark"), numerics,
         )  # fmt: skip
     cache.close()
 
@@ -121,7 +121,7 @@ def _plain(examples: Sequence[Example], numerics: Numerics) -> None:
     layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
     for backbone in STUDY.network.backbones:
         body = build_backbone(backbone, None)
-        model = nn.Sequential(body, nn.Linear(2048, 4)).to(memory_format=layout)  # type: ignore[call-overload]
+        model = nn.Sequential(body, nn.Linear(2048, 4)).to(memory_format=layout)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
         for _ in range(EPOCHS):
             for start in range(0, len(images), BATCH):
@@ -132,7 +132,7 @@ def _plain(examples: Sequence[Example], numerics: Numerics) -> None:
                     logits = model(pixels.contiguous(memory_format=layout))
                 loss = nn.functional.cross_entropy(logits.float(), labels[start : start + BATCH])
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
 
 

@@ -38,6 +38,7 @@ class _Exchange:
     accepted: set[str] = field(default_factory=set)
     nodes: dict[str, int] = field(default_factory=dict)  # sites asked, and Flower's number for them
     resent: set[str] = field(default_factory=set)
+    costs: dict[str, Cost] = field(default_factory=dict)  # by site
 
 
 class Rounds:
@@ -136,7 +137,11 @@ class Rounds:
         self._run_to_its_end(opened)
         accepted = [site for site in invited if site in opened.accepted]
         where = {"phase": phase, "round": round, "exchange": exchange}
-        self.record.write("exchange", **where, ask=ask.kind, invited=invited, accepted=accepted)
+        self.record.write(
+            "exchange", **where, ask=ask.kind, invited=invited, accepted=accepted,
+            bytes_down={site: cost.down for site, cost in opened.costs.items()},
+            bytes_up={site: cost.up for site, cost in opened.costs.items()},
+        )  # fmt: skip
         if len(accepted) < needed:
             problem = (
                 f"{phase}, round {round}: {len(accepted)} of {len(invited)} sites answered "
@@ -210,7 +215,7 @@ class Rounds:
             fix = "see the SuperLink's log for what it refused"
             self._lose(opened, site, "missing", "Flower did not take the request", fix)
             return
-        self.accounts.add(request.step.phase, site, Cost(down=len(data)))
+        self._charge(opened, site, Cost(down=len(data)))
         opened.pending[key] = site
 
     def _collect(self, opened: _Exchange) -> bool:
@@ -230,10 +235,10 @@ class Rounds:
 
     def _receive(self, opened: _Exchange, site: str, data: bytes) -> None:
         request = opened.requests[site]
-        self.accounts.add(request.step.phase, site, Cost(up=len(data)))
+        self._charge(opened, site, Cost(up=len(data)))
         reply = decode_reply(data)
         check_answers(request, reply)
-        self.accounts.add(request.step.phase, site, Cost(seconds=reply.seconds))
+        self._charge(opened, site, Cost(seconds=reply.seconds))
         if reply.status == "needs-parts":
             self._send_again(opened, site, reply)
         elif reply.status == "refused":
@@ -244,6 +249,10 @@ class Rounds:
             opened.accepted.add(site)
             self._held.setdefault(site, {}).update(request.parts)
             self._watch_site(request.step, DONE, reply.seconds)
+
+    def _charge(self, opened: _Exchange, site: str, cost: Cost) -> None:
+        self.accounts.add(opened.requests[site].step.phase, site, cost)
+        opened.costs[site] = opened.costs.get(site, Cost()) + cost
 
     def _send_again(self, opened: _Exchange, site: str, reply: Reply) -> None:
         if site in opened.resent:

@@ -59,7 +59,7 @@ def fit_dense(
         Cross-entropy in nats, summed over the images of the last pass.
     """
     optimizer = torch.optim.AdamW(
-        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
     loss_sum = 0.0
     for epoch in _epochs(len(labels), features.shape[1], schedule, generator):
@@ -96,7 +96,7 @@ def fit_tail(
     """
     trained = [p for p in (*branch.tail.parameters(), *branch.head.parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(
-        trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
     loss_sum = 0.0
     for epoch in _epochs(len(labels), views, schedule, generator):

@@ -150,6 +150,8 @@ def test_all_sites_are_added_up(tmp_path: Path) -> None:
     assert event["accepted"] == list(SITES)
     assert (event["phase"], event["round"], event["ask"]) == ("fusion", 1, "fit")
     costs = bench.rounds.accounts.phases["fusion"]
+    assert event["bytes_down"] == {site: cost.down for site, cost in costs.items()}
+    assert event["bytes_up"] == {site: cost.up for site, cost in costs.items()}
     assert set(costs) == set(SITES)
     assert all(
         cost.seconds == 0.25 and cost.down > 100 and cost.up > 100 for cost in costs.values()

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +20,7 @@ from client.cli.main import main as site_command
 from client.egress.log import EgressLog
 from common.digests import digest_arrays
 from common.metrics import RunMetrics, load_metrics
+from common.parts import by_part
 from common.record import read_record
 from common.release import SUMS, read_release
 from common.study.schema import load_study
@@ -55,13 +55,13 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     home = tmp_path_factory.mktemp("simulation")
     scenario = write_scenario(home, *ARMS)
     out = io.StringIO()
     with PlainProgress(Console(file=out, width=200)) as watch:
         folder = run_small(scenario, home, watch)
-    yield Finished(folder, home, scenario, out.getvalue())
+    return Finished(folder, home, scenario, out.getvalue())
 
 
 def predicted(finished: Finished, out: Path, *paths: Path) -> list[dict[str, str]]:
@@ -153,10 +153,7 @@ def test_a_changed_release_predicts_nothing(finished: Finished, tmp_path: Path) 
 
 def test_the_release_holds_the_model_of_the_metrics(finished: Finished) -> None:
     release = read_release(finished.folder.path / "release")
-    parts: dict[str, dict[str, np.ndarray]] = {}  # type: ignore[type-arg]
-    for key, array in (release.backbones | dict(release.fusion)).items():
-        part, _, name = key.partition("/")
-        parts.setdefault(part, {})[name] = array
+    parts = by_part(release.backbones) | by_part(release.fusion)
     digests = finished.metrics.digests
     for part in ("constants", "tails", "heads", "moments", "fusion", "fusion-moments"):
         assert digest_arrays(parts[part]) == digests[part]

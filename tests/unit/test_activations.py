@@ -17,14 +17,14 @@ from common.imaging.pipeline import prepare
 from common.model.initial import build_branches
 from common.model.network import Branch
 from common.study.schema import Study
-from tests.support.small import small_study, write_smears
+from tests.support.small import PAIR, small_study, write_smears
 
 STUDY = small_study()
 TAILS = "tails-1"
 CHOICES = [
     Numerics(),
     Numerics(channels_last=True),
-    Numerics(precision="bfloat16", channels_last=True, threads=2),
+    Numerics(precision="bfloat16", channels_last=True),
 ]
 
 
@@ -104,7 +104,10 @@ def test_activations_are_the_fronts_to_half_precision(
         found = extractor.draw(number, examples, images, views)
         with torch.inference_mode():
             expected = torch.cat(
-                [branch.front(pixels(examples[i], v)) for i, v in zip(images, views, strict=True)]
+                [
+                    branch.front(pixels(examples[i], int(v)))
+                    for i, v in zip(images, views, strict=True)
+                ]
             ).numpy()
         assert found.dtype == np.float16
         np.testing.assert_allclose(found, expected, rtol=2**-10, atol=1e-4)
@@ -135,13 +138,25 @@ def test_other_tails_reuse_the_fronts(desk: Desk, examples: list[Example]) -> No
     kept = [p.detach().clone() for p in weights]
     with torch.no_grad():
         for parameter in weights:
-            parameter *= 1.1
+            parameter.mul_(1.1)
         changed = extractor.features(examples, 1, "tails-2")
         for parameter, before in zip(weights, kept, strict=True):
             parameter.copy_(before)
     assert np.abs(changed - first).max() > 1e-2
     np.testing.assert_array_equal(extractor.features(examples, 1, TAILS), first)
     assert numbers_of(extractor) == [20] * 6
+
+
+def test_what_one_backbone_has_already_is_not_mixed_up(
+    desk: Desk, branches: list[Branch], examples: list[Example]
+) -> None:
+    """As after a kill between two shelves, or a study that shares one of the backbones."""
+    expected = desk.open("whole").features(examples, 1, TAILS)
+    cache = ActivationCache(desk.folder / "partial", 10**8)
+    alone = Extractor(small_study(backbones=PAIR[:1]), branches[:1], cache, Numerics())
+    alone.fill(examples[3:8], 1)
+    both = Extractor(STUDY, branches, cache, Numerics())
+    np.testing.assert_array_equal(both.features(examples, 1, TAILS), expected)
 
 
 @pytest.mark.parametrize("numerics", CHOICES, ids=lambda n: f"{n.precision}-{n.channels_last}")

@@ -31,7 +31,7 @@ def calibration_batches(study: Study) -> list[torch.Tensor]:
     """Prepare the generated smears anew: four batches of 16, in [-1, 1]."""
     smears = calibration_smears(study.seed, 64, study.imaging.size)
     pixels = np.stack([prepare(smear, study.imaging) for smear in smears]).astype(np.float32)
-    return list(torch.from_numpy(pixels / 127.5 - 1).permute(0, 3, 1, 2).split(16))
+    return list(torch.from_numpy(pixels / 127.5 - 1).permute(0, 3, 1, 2).chunk(4))
 
 
 def norms(module: nn.Module) -> list[nn.BatchNorm2d]:
@@ -145,7 +145,9 @@ def test_a_release_gives_the_branches_back_without_weights() -> None:
             features = branch.tail(branch.front(image))
             expected = (features - torch.from_numpy(moments[f"{name}/mean"])) * torch.from_numpy(
                 moments[f"{name}/scale"]
-            ) @ torch.from_numpy(heads[f"{name}/weight"]).T + torch.from_numpy(heads[f"{name}/bias"])
+            ) @ torch.from_numpy(heads[f"{name}/weight"]).T + torch.from_numpy(
+                heads[f"{name}/bias"]
+            )
             found = released.logits(released.tail(released.front(image)))
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 

@@ -8,7 +8,6 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_tensors
 
-from common.digests import digest_arrays
 from common.errors import CorruptFile
 from common.initial_model import InitialModel, read_initial, write_initial
 
@@ -67,7 +66,9 @@ def test_the_digest_sees_every_array_and_every_front() -> None:
     ]
     digests = {model.digest for model in [MODEL, *others]}
     assert len(digests) == 5
-    turned = InitialModel(dict(reversed(MODEL.parts.items())), dict(reversed(FRONTS.items())))
+    turned = InitialModel(
+        dict(sorted(MODEL.parts.items(), reverse=True)), dict(sorted(FRONTS.items(), reverse=True))
+    )
     assert turned.digest == MODEL.digest
 
 
@@ -128,4 +129,3 @@ def test_one_flipped_bit_is_found_by_the_digest(tmp_path: Path) -> None:
     read_initial(path)
     with pytest.raises(CorruptFile, match="has digest"):
         read_initial(path, MODEL.digest)
-    assert digest_arrays(MODEL.parts["tails"]) == digest_arrays(dict(MODEL.parts["tails"]))

@@ -164,7 +164,7 @@ def test_the_front_digest_sees_fronts_and_nothing_else(branches: list[Branch]) -
     assert digest == front_digest(build_branches(STUDY, None)[0]) != front_digest(other)
     with torch.no_grad():
         for tensor in (*branch.tail.parameters(), *branch.head.parameters()):
-            tensor += 1
+            tensor.add_(1)
     assert front_digest(branch) == digest
     buffers = dict(branch.front.named_buffers())
     for name in (next(iter(dict(branch.front.named_parameters()))),

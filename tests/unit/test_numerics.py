@@ -99,8 +99,8 @@ def test_the_fastest_choice_is_found(precision: str, channels_last: bool) -> Non
     assert found.threads == torch.get_num_threads()
 
 
-def test_the_first_pass_does_not_count() -> None:
-    """It pays for memory and kernels: here it is slow in the choice that is fastest after it."""
+def test_a_slow_first_pass_does_not_decide() -> None:
+    """It pays for memory and kernels, here in the choice that is fastest after it."""
     passes: dict[tuple[bool, bool], int] = {}
 
     def run(images: Tensor) -> None:

@@ -96,10 +96,11 @@ def test_unusable_weights_say_what_to_do_and_keep_the_path_at_home(
 def test_tensors_that_do_not_fit_are_told(tmp_path: Path) -> None:
     arrays = stored(tmp_path)
     name = "stem.conv.weight"
+    classifier = {"fc.weight": arrays[name], "fc.bias": arrays[name]}
     cases = {
         "another shape": arrays | {name: arrays[name][:, :1]},
         "1 tensors are missing, 0 unknown": {n: a for n, a in arrays.items() if n != name},
-        "0 tensors are missing, 2 unknown": arrays | {"fc.weight": arrays[name], "fc.bias": arrays[name]},
+        "0 tensors are missing, 2 unknown": arrays | classifier,
     }  # fmt: skip
     for problem, wrong in cases.items():
         save_file({n: np.ascontiguousarray(a) for n, a in wrong.items()}, file_in(tmp_path))
