@@ -3,9 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from typing import Any
 
+import cv2
 import numpy as np
+import timm
 import torch
 from numpy.typing import NDArray
 
@@ -13,7 +16,7 @@ from client.data.cache import ActivationCache, Shelf
 from client.data.manifest import Example
 from client.site_config import Numerics
 from client.training.augment import view
-from client.training.numerics import autocast, laid_out, threads
+from client.training.numerics import autocast, laid_out
 from common.errors import DataError
 from common.imaging.decode import decode
 from common.imaging.pipeline import preparation_digest, prepare, to_model_input
@@ -24,6 +27,7 @@ from common.study.schema import Study
 # depend on which images were missing from the cache beside it.
 _FRONT_BATCH = 16
 _TAIL_BATCH = 32
+_SOFTWARE = [torch.__version__, timm.__version__, cv2.__version__]
 
 Wanted = tuple[Example, int]  # an image, and the number of its view
 Progress = Callable[[int, int], None]
@@ -58,17 +62,14 @@ class Extractor:
         self.cache = cache
         self.numerics = numerics
         self.progress = progress
+        self.front_digests = {branch.architecture: front_digest(branch) for branch in branches}
+        # Whatever changes an activation stands in its recipe, or two studies would share it.
         self._recipes = [
-            ["front", branch.architecture, front_digest(branch), backbone.cut,
-             preparation_digest(study.imaging), numerics.model_dump()]
+            [backbone.model_dump(mode="json"), self.front_digests[branch.architecture],
+             preparation_digest(study.imaging), numerics.model_dump(), _SOFTWARE]
             for branch, backbone in zip(branches, study.network.backbones, strict=True)
         ]  # fmt: skip
         self._shelves: list[Shelf] = []
-
-    @property
-    def width(self) -> int:
-        """Number of concatenated features, eq. 5 of Khan et al. 2025."""
-        return sum(branch.width for branch in self.branches)
 
     def draw(
         self,
@@ -92,9 +93,10 @@ class Extractor:
     def _fill(self, wanted: Sequence[Wanted]) -> None:
         shelves = self._front_shelves()
         missing = [w for w in wanted if any(self._key(*w) not in shelf for shelf in shelves)]
-        for shelf in shelves:
-            self.cache.make_room(shelf, sum(self._key(*w) not in shelf for w in missing))
-        with ThreadPoolExecutor(2) as decoders, threads(self.numerics):
+        self.cache.make_room(
+            *((shelf, sum(self._key(*w) not in shelf for w in missing)) for shelf in shelves)
+        )
+        with ThreadPoolExecutor(2) as decoders:
             done = 0
             for some, images in _ahead(decoders, missing, self.study):
                 self._store(shelves, some, images)
@@ -117,7 +119,7 @@ class Extractor:
             wanted = [(example, number) for example in examples for number in range(views)]
             missing = [w for w in wanted if self._key(*w) not in shelf]
             if missing:
-                self.cache.make_room(shelf, len(missing))
+                self.cache.make_room((shelf, len(missing)))
                 for some, found in self._forward(branch, missing):
                     shelf.append([self._key(*w) for w in some], found)
             rows = shelf.read([self._key(*w) for w in wanted])
@@ -135,7 +137,7 @@ class Extractor:
         """Yield features batch by batch, from front activations, which are filled first."""
         self._fill(wanted)
         shelf = self._front_shelves()[self.branches.index(branch)]
-        with torch.inference_mode(), threads(self.numerics), autocast(self.numerics):
+        with torch.inference_mode(), autocast(self.numerics):
             for some in _batches(wanted, _TAIL_BATCH):
                 activations = _filled_up(shelf.read([self._key(*w) for w in some]), _TAIL_BATCH)
                 batch = laid_out(torch.from_numpy(activations).float(), self.numerics)
@@ -176,25 +178,34 @@ def _batches(wanted: Sequence[Wanted], size: int) -> Iterator[Sequence[Wanted]]:
 
 def _ahead(
     decoders: ThreadPoolExecutor, missing: Sequence[Wanted], study: Study
-) -> Iterator[tuple[Sequence[Wanted], NDArray[Any]]]:
-    """Yield batches of prepared views; the next batch is decoded while one is worked on."""
-    waiting: deque[tuple[Sequence[Wanted], list[Future[NDArray[np.uint8]]]]] = deque()
-    for some in _batches(missing, _FRONT_BATCH):
-        waiting.append((some, [decoders.submit(_prepared_view, w, study) for w in some]))
-        if len(waiting) > 1:
-            yield _decoded(*waiting.popleft())
-    if waiting:
-        yield _decoded(*waiting.popleft())
+) -> Iterator[tuple[Sequence[Wanted], NDArray[np.uint8]]]:
+    """Yield batches of prepared views; the next images are decoded while one batch is worked on.
+
+    An image is decoded and prepared once for all its views that follow one another.
+    """
+    waiting: deque[Future[list[tuple[Wanted, NDArray[np.uint8]]]]] = deque()
+    ready: list[tuple[Wanted, NDArray[np.uint8]]] = []
+    for _, same in groupby(missing, key=lambda wanted: wanted[0].digest):
+        waiting.append(decoders.submit(_prepared_views, list(same), study))
+        if len(waiting) > 2 * _FRONT_BATCH:
+            ready += waiting.popleft().result()
+        while len(ready) >= _FRONT_BATCH:
+            yield _batch(ready[:_FRONT_BATCH])
+            ready = ready[_FRONT_BATCH:]
+    for future in waiting:
+        ready += future.result()
+    for start in range(0, len(ready), _FRONT_BATCH):
+        yield _batch(ready[start : start + _FRONT_BATCH])
 
 
-def _decoded(
-    wanted: Sequence[Wanted], images: Sequence[Future[NDArray[np.uint8]]]
+def _batch(
+    views: Sequence[tuple[Wanted, NDArray[np.uint8]]],
 ) -> tuple[Sequence[Wanted], NDArray[np.uint8]]:
-    return wanted, np.stack([image.result() for image in images])
+    return [wanted for wanted, _ in views], np.stack([image for _, image in views])
 
 
-def _prepared_view(wanted: Wanted, study: Study) -> NDArray[np.uint8]:
-    example, number = wanted
+def _prepared_views(same: Sequence[Wanted], study: Study) -> list[tuple[Wanted, NDArray[np.uint8]]]:
+    example = same[0][0]
     try:
         data = example.image.read_bytes()
     except OSError as error:
@@ -203,7 +214,8 @@ def _prepared_view(wanted: Wanted, study: Study) -> NDArray[np.uint8]:
             fix="put it back, or remove it from the manifest and start the site again",
             local_detail=str(error),
         ) from error
-    return view(prepare(decode(data), study.imaging), number, study.seed, example.digest)
+    image = prepare(decode(data), study.imaging)
+    return [(wanted, view(image, wanted[1], study.seed, example.digest)) for wanted in same]
 
 
 def _filled_up(rows: NDArray[Any], size: int) -> NDArray[Any]:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from client.data.manifest import Example
 from client.site import Site
 from common.asks import CensusTold, Part
-from common.model.network import front_digest
 from common.study.schema import Study
 from common.wire import Request
 
@@ -35,10 +34,11 @@ def answer_census(
     return CensusTold(
         examples=told,
         withheld=withheld,
+        fewest_examples=site.config.limits.fewest_examples,
         groups={part: len({e.group for e in bench.examples(part)}) for part in PARTS},
         grouped_by=bench.holdings.grouped_by,
         excluded=bench.holdings.excluded,
-        weights={branch.architecture: front_digest(branch) for branch in bench.branches},
+        weights=bench.extractor.front_digests,
         software={name: _version(name) for name in _SOFTWARE},
         numerics=bench.extractor.numerics.model_dump(),
     ), {}

@@ -1,6 +1,7 @@
 """The site's part in training: sums for standardising, then differences of trained arrays."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from torch import nn
 from client.classify import build_classifier
 from client.site import Bench, Site
 from client.training.fit import Schedule, falling_rate, fit_dense, fit_tail
-from client.training.numerics import threads
 from common.asks import FitAsk, FitTold, MomentsTold
 from common.errors import DataError
 from common.model.network import Branch, fusion_arrays, trained_arrays
@@ -55,11 +55,10 @@ def _fit_heads(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
     for branch in bench.branches:
         own = features[:, :, start : start + branch.width]
         start += branch.width
-        with threads(bench.extractor.numerics):
-            loss_sum += fit_dense(
-                list(branch.head.parameters()), branch.logits, own, labels, schedule,
-                _generator(bench.study, request, branch.architecture),
-            )  # fmt: skip
+        loss_sum += fit_dense(
+            list(branch.head.parameters()), branch.logits, own, labels, schedule,
+            _generator(bench.study, request, branch.architecture),
+        )  # fmt: skip
     update = _difference(site, bench, ("heads",))
     return _told(bench, loss_sum / len(bench.branches), logits), update
 
@@ -82,17 +81,10 @@ def _fit_tails(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
     logits = _mean_log_probabilities(bench.branches, np.concatenate(validation, axis=1))
     loss_sum = 0.0
     for number, branch in enumerate(bench.branches):
-
-        def draw(
-            images: NDArray[np.int64], views: NDArray[np.int64], number: int = number
-        ) -> NDArray[Any]:
-            return extractor.draw(number, examples, images, views)
-
-        with threads(extractor.numerics):
-            loss_sum += fit_tail(
-                branch, draw, settings.views, labels, schedule,
-                _generator(bench.study, request, branch.architecture), extractor.numerics,
-            )  # fmt: skip
+        loss_sum += fit_tail(
+            branch, partial(extractor.draw, number, examples), settings.views, labels, schedule,
+            _generator(bench.study, request, branch.architecture), extractor.numerics,
+        )  # fmt: skip
     update = _difference(site, bench, ("heads", "tails"))
     return _told(bench, loss_sum / len(bench.branches), logits), update
 
@@ -110,12 +102,11 @@ def _fit_fusion(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Ar
     with torch.inference_mode():
         validation = torch.from_numpy(bench.features(request.parts, "validation")[:, 0])
         logits = log_softmax(fusion(validation).double().numpy(), axis=1)
-    with threads(bench.extractor.numerics):
-        loss_sum = fit_dense(
-            [p for p in fusion.parameters() if p.requires_grad], fusion,
-            bench.features(request.parts, "train", views), bench.labels("train"), schedule,
-            _generator(bench.study, request, "fusion"),
-        )  # fmt: skip
+    loss_sum = fit_dense(
+        [p for p in fusion.parameters() if p.requires_grad], fusion,
+        bench.features(request.parts, "train", views), bench.labels("train"), schedule,
+        _generator(bench.study, request, "fusion"),
+    )  # fmt: skip
     update = difference(fusion_arrays(fusion), site.parts["fusion"])
     return _told(bench, loss_sum, logits), {f"fusion/{name}": a for name, a in update.items()}
 

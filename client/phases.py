@@ -56,7 +56,8 @@ def handle(data: bytes, site: Site) -> bytes:
         if needs:
             reply = Reply(request.step, request.digest, "needs-parts", needs=needs)
             return site.door.turn_away(request, encode_reply(reply))
-        told, arrays = _work(request)(site, study, request)
+        with site.bench(study).computing():
+            told, arrays = _work(request)(site, study, request)
         seconds = time.monotonic() - start
         reply = Reply(request.step, request.digest, "done", told, arrays, seconds=seconds)
         return site.door.release(request, encode_reply(reply))

@@ -2,7 +2,9 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -35,17 +37,17 @@ def predict_files(bundle: Path, paths: Sequence[Path], out: Path, watch: Watch) 
 
     Raises:
         CorruptFile: the release is not what was written.
-        DataError: there is no image at these paths.
+        DataError: there is no image at these paths, or the CSV file cannot be written.
     """
-    release = read_release(bundle)
     images = _images(paths)
     if not images:
         raise DataError(
             "there is no image at these paths",
             fix=f"name images or folders with files ending in {', '.join(IMAGE_SUFFIXES)}",
         )
-    model = ReleasedModel(release)
-    with out.open("w", newline="", encoding="utf-8") as file:
+    release = read_release(bundle)
+    with _opened(out) as file:
+        model = ReleasedModel(release)
         lines = csv.writer(file)
         lines.writerow(["path", "class", *release.classes, "reason"])
         for done in range(0, len(images), _BATCH):
@@ -76,6 +78,19 @@ class ReleasedModel:
             features = self._classifier.fusion.hidden(features)
         margins = self._booster.inplace_predict(features.numpy(), predict_type="margin")
         return calibrated(np.asarray(margins, dtype=np.float64), self._temperature)
+
+
+@contextmanager
+def _opened(out: Path) -> Iterator[IO[str]]:
+    try:
+        with out.open("w", newline="", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        raise DataError(
+            f"the predictions cannot be written: {error.strerror}",
+            fix="name another file with --out, in a folder that exists and has room",
+            local_detail=str(out),
+        ) from error
 
 
 def _images(paths: Sequence[Path]) -> list[Path]:

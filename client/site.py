@@ -1,13 +1,13 @@
 """A site at work: its file, its approved studies, and what stays warm between requests."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from client.activations import Extractor, Progress, unwatched
@@ -16,11 +16,12 @@ from client.data.manifest import Example
 from client.egress.door import Door
 from client.holdings import Holdings, examine
 from client.site_config import Numerics, SiteConfig
-from client.training.numerics import fastest, settled_numerics
+from client.training.numerics import measured, settled_numerics, threads
 from common.asks import Part
 from common.errors import RequestRefused
 from common.model.initial import build_branches
 from common.model.network import Branch, load_branches
+from common.study.phases import BackbonesPhase
 from common.study.schema import Study
 from common.wire import Request
 
@@ -30,7 +31,10 @@ Build = Callable[[Study, Path | None], list[Branch]]
 
 @dataclass
 class PartStore:
-    """The newest arrays of each part that came down, in memory: a restarted site asks again."""
+    """The newest arrays of each part that came down, in memory: a restarted site asks again.
+
+    The gate has checked that a request names the parts that its work needs, and no others.
+    """
 
     held: dict[str, tuple[str, Arrays]] = field(default_factory=dict)
 
@@ -88,6 +92,10 @@ class Bench:
         )
         return Extractor(self.study, self.branches, self.cache, numerics, self._progress)
 
+    def computing(self) -> AbstractContextManager[None]:
+        """Let torch use this site's number of threads within this context, and no other."""
+        return threads(self.extractor.numerics)
+
     @cached_property
     def holdings(self) -> Holdings:
         """The site's examples by part, and what was left out."""
@@ -117,6 +125,8 @@ class Bench:
             views: how many views of each.
         """
         digest = f"{digests['constants']}-{digests['tails']}"
+        if part == "train":  # all views that the study will ask for, while the image is decoded
+            self.extractor.fill(self.examples(part), self.study.phase(BackbonesPhase).views)
         return self.extractor.features(self.examples(part), views, digest)
 
     def remembered(
@@ -128,8 +138,7 @@ class Bench:
         return self._remembered[1]
 
     def _measure(self) -> Numerics:
-        size = self.study.imaging.size
-        return fastest(self.branches[0].front, torch.zeros(16, 3, size, size))
+        return measured(self.branches, self.study.imaging.size)
 
 
 class Site:

@@ -3,14 +3,20 @@
 Sites tell counts and sums, never rates, so that what the coordinator adds up is exact.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from common.study.strict import Strict
 
-Count = Annotated[int, Field(ge=0)]
+# Bounds keep every sum over sites finite, and a site's words short.
+Count = Annotated[int, Field(ge=0, le=2**40)]
+Loss = Annotated[float, Field(ge=0, le=1e15)]
+Word = Annotated[str, Field(max_length=100)]
 Part = Literal["train", "validation", "test"]
+EVALUATED: tuple[Part, ...] = ("test", "validation")
+"""The parts that evaluation predicts, in the order of its exchanges."""
 ClassifierName = Literal["booster", "softmax"]
 Stage = Literal["heads", "tails", "fusion"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -26,21 +32,23 @@ class CensusTold(Strict):
     """What a site holds."""
 
     kind: Literal["census"] = "census"
-    examples: dict[Part, dict[str, Count]]
+    examples: dict[Part, dict[Word, Count]]
     """Usable examples per part and class; a class below the site's limit is left out."""
-    withheld: dict[Part, tuple[str, ...]]
+    withheld: dict[Part, tuple[Word, ...]]
     """The classes left out of `examples`."""
+    fewest_examples: Count
+    """The site's limit: of each class left out it holds fewer than this."""
     groups: dict[Part, Count]
     """Groups (patients, else slides, ...) per part."""
-    grouped_by: str
+    grouped_by: Word
     """The manifest column that groups."""
-    excluded: dict[str, Count]
+    excluded: dict[Word, Count]
     """Images left out, by reason."""
-    weights: dict[str, Digest]
+    weights: dict[Word, Digest]
     """Per backbone, the digest of the frozen front's tensors."""
-    software: dict[str, str]
+    software: dict[Word, Word]
     """Versions of what computes."""
-    numerics: dict[str, str | int | bool]
+    numerics: dict[Word, Word | Count | bool]
     """Precision, memory layout and threads of this site's computation."""
 
 
@@ -54,7 +62,7 @@ class MomentsTold(Strict):
     """The int64 sums travel as arrays beside this."""
 
     kind: Literal["moments"] = "moments"
-    examples: Annotated[int, Field(ge=1)]
+    examples: Annotated[Count, Field(ge=1)]
     """Training images summed."""
 
 
@@ -69,15 +77,15 @@ class FitTold(Strict):
     """What training did; the arrays beside it are float16 differences."""
 
     kind: Literal["fit"] = "fit"
-    examples: Annotated[int, Field(ge=1)]
+    examples: Annotated[Count, Field(ge=1)]
     """Training images, the weight in the mean."""
-    loss_sum: float = Field(ge=0)
+    loss_sum: Loss
     """Cross-entropy in nats, summed over the images of the last pass (views averaged)."""
     validation_examples: Count
     """Validation images."""
     validation_correct: Count
     """Of these, rightly classified by the model that came down."""
-    validation_loss_sum: float = Field(ge=0)
+    validation_loss_sum: Loss
     """Cross-entropy in nats of the model that came down, summed over validation images."""
 
 
@@ -93,7 +101,7 @@ class BoosterTold(Strict):
     """The int64 sums travel as an array beside this."""
 
     kind: Literal["booster"] = "booster"
-    examples: Annotated[int, Field(ge=1)]
+    examples: Annotated[Count, Field(ge=1)]
     """Rows summed."""
 
 
@@ -124,7 +132,7 @@ class EvaluationTold(Strict):
 
     kind: Literal["evaluation"] = "evaluation"
     examples: Count
-    withheld: tuple[str, ...]
+    withheld: tuple[Word, ...]
     """Classes left out because the site holds too few examples of them."""
 
 
@@ -136,3 +144,31 @@ Told = Annotated[
     CensusTold | MomentsTold | FitTold | BoosterTold | CalibrationTold | EvaluationTold,
     Field(discriminator="kind"),
 ]
+
+Work = Literal[
+    "census", "moments", "fit heads", "fit tails", "fit fusion", "booster", "calibration",
+    "evaluation",
+]  # fmt: skip
+
+_CLASSIFIER = ("constants", "tails", "fusion", "fusion-moments", "booster")
+NEEDED_PARTS: Mapping[Work, tuple[str, ...]] = {
+    "census": (),
+    "moments": ("constants", "tails"),
+    "fit heads": ("heads", "constants", "tails", "moments"),
+    "fit tails": ("heads", "tails", "constants", "moments"),
+    "fit fusion": ("fusion", "constants", "tails", "fusion-moments"),
+    "booster": (*_CLASSIFIER, "booster-partial"),
+    "calibration": _CLASSIFIER,
+    "evaluation": _CLASSIFIER,
+}
+"""The parts of the model that each work needs; a request names exactly these."""
+
+
+def work_of(ask: Ask) -> Work:
+    """Name the work that is asked for; of training, with its stage."""
+    if ask.kind != "fit":
+        return ask.kind
+    stages: Mapping[Stage, Work] = {
+        "heads": "fit heads", "tails": "fit tails", "fusion": "fit fusion",
+    }  # fmt: skip
+    return stages[ask.stage]

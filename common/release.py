@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ from common.yaml_file import dump_yaml
 
 Arrays = Mapping[str, NDArray[Any]]
 SUMS = "SHA256SUMS"
+# What reading a damaged zip can raise; RuntimeError: an entry calls itself encrypted.
+_UNREADABLE = (
+    OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 FILES = (
     "backbones.safetensors", "fusion.safetensors", "booster.ubj", "study.yaml", "labels.json",
     "metrics.json", "record.jsonl", "MODEL_CARD.md",
@@ -168,7 +173,7 @@ def _verified(bundle: Path) -> dict[str, bytes]:
         names, files = (_read_folder if bundle.is_dir() else _read_zip)(bundle, wanted)
         if not files:
             raise zipfile.BadZipFile("it holds no file of a release")
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise CorruptFile(
             "the release cannot be read: it is no bundle and no zip of one",
             fix="check the path, or get the release again from the coordinator",

@@ -37,7 +37,7 @@ class Step(Strict):
 
     study: Digest
     """Digest of the resolved study."""
-    run: str = Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")
+    run: str = Field(pattern=r"^[A-Za-z0-9._-]{1,160}$")
     """The run; a new run is a new set of steps."""
     phase: str = Field(pattern=r"^[a-z]{1,20}$")
     round: int = Field(ge=0)
@@ -97,7 +97,7 @@ class _ReplyHeader(Strict):
     problem: str = Field(max_length=2000)
     fix: str = Field(max_length=2000)
     needs: tuple[str, ...]
-    seconds: float = Field(ge=0, allow_inf_nan=False)
+    seconds: float = Field(ge=0, le=1e7)
     content: Digest
 
 

@@ -28,11 +28,6 @@ class Accounts:
         sites = self.phases.setdefault(phase, {})
         sites[site] = sites.get(site, Cost()) + cost
 
-    def total(self, phase: str | None = None) -> Cost:
-        """Return the cost over all sites of one phase, or of all phases."""
-        phases = self.phases.values() if phase is None else [self.phases.get(phase, {})]
-        return sum((cost for sites in phases for cost in sites.values()), Cost())
-
     def to_json(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return plain data: phase, site, then the fields of `Cost`."""
         return {

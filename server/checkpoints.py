@@ -6,7 +6,6 @@ checkpoints and not written again.
 """
 
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from safetensors.numpy import load, save
 
 from common.digests import Arrays, digest_arrays, digest_value
 from common.errors import ConfigError, CorruptFile, RunStopped
+from common.whole_file import write_whole
 
 FORMAT = 1
 KEPT = 2  # newest checkpoints; besides, the last of every phase is kept
@@ -87,9 +87,9 @@ class Checkpoints:
             (self.folder / "parts").mkdir(parents=True, exist_ok=True)
             for part in state.parts.values():
                 if part.digest not in self._sound:
-                    _write(self._part_file(part.digest), _packed(part.arrays))
+                    write_whole(self._part_file(part.digest), _packed(part.arrays))
                     self._sound.add(part.digest)
-            _write(path, text.encode())
+            write_whole(path, text.encode())
             self._delete_unneeded()
         except OSError as error:
             raise RunStopped(
@@ -181,7 +181,7 @@ class Checkpoints:
             if path.stem not in needed:
                 path.unlink()
                 self._sound.discard(path.stem)
-        for path in self.folder.glob("*.tmp"):
+        for path in self.folder.glob(".*.part"):
             path.unlink()
 
 
@@ -196,18 +196,3 @@ def _part_digests(path: Path) -> list[str]:
 def _packed(arrays: Arrays) -> bytes:
     # safetensors would write the memory of a strided view as it lies
     return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Put a whole file in place, so that a crash leaves the old one or the new one."""
-    draft = path.with_name(f"{path.name}.tmp")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

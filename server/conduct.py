@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from common.asks import Ask
+from common.asks import NEEDED_PARTS, Ask, Part, work_of
 from common.digests import Arrays
 from common.record import Record
 from common.study.phases import PHASE_ORDER, PhaseName
 from common.study.schema import Study
+from common.updates.fixed_point import MOST_EXAMPLES
 from common.wire import Reply
 from server.accounts import Accounts
-from server.checkpoints import Checkpoints, Part, State
+from server.checkpoints import Checkpoints, State
+from server.checkpoints import Part as ModelPart
 from server.progress import Watch
 from server.rounds import Rounds
 
@@ -70,12 +72,13 @@ class Conduct:
         phase: PhaseName,
         number: int,
         ask: Ask,
-        parts: Sequence[str],
         take: Take,
         exchange: int = 0,
         sites: Sequence[str] | None = None,
     ) -> list[str]:
         """Ask some sites, by default the cohort; return those whose replies `take` accepted.
+
+        The parts of the model that the work needs go with it, those that a site lacks.
 
         Raises:
             RunStopped: fewer than the quorum were accepted.
@@ -85,7 +88,7 @@ class Conduct:
             round=number,
             exchange=exchange,
             ask=ask,
-            parts={name: self.parts[name] for name in parts},
+            parts={name: self.parts[name] for name in NEEDED_PARTS[work_of(ask)]},
             take=take,
             sites=self.cohort if sites is None else sites,
         )
@@ -103,7 +106,21 @@ class Conduct:
 
     def hold(self, name: str, arrays: Arrays) -> None:
         """Set a part of the model."""
-        self.parts[name] = Part.of(arrays)
+        self.parts[name] = ModelPart.of(arrays)
+
+    def most_examples(self, site: str, part: Part) -> int:
+        """Return how many examples of a part a site can have, going by its census.
+
+        Never more than its share of what one exact sum can weigh, so that no site's claim
+        crowds out another's.
+        """
+        share = MOST_EXAMPLES // len(self.study.sites)
+        told = self.facts.get("census", {}).get(site)
+        if told is None:
+            return share
+        counted = sum(told["examples"].get(part, {}).values())
+        few = max(told["fewest_examples"] - 1, 0) * len(told["withheld"].get(part, ()))
+        return int(min(share, counted + few))
 
     @property
     def cohort(self) -> list[str]:

@@ -1,12 +1,14 @@
 """Checks on one reply before it can touch the model; each names the site and the remedy."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from common.errors import UpdateRejected
 from common.parts import Arrays
+from common.statistics.counts import LARGEST_LOSS, UNIT, EvaluationCounts
 from common.wire import Reply, Request
 
 VERSIONS = "compare the leukofed versions of this site and the coordinator"
@@ -64,6 +66,58 @@ def check_examples(site: str, examples: int, most: int) -> None:
             f"it tells of {examples} examples, where 1 to {most} can be",
             fix="compare with this site's census; restart the run if its images have changed",
         )
+
+
+def check_range(site: str, arrays: Arrays, bounds: Mapping[str, tuple[int, int]]) -> None:
+    """Check that every value of each array lies within the bounds of its name, both included.
+
+    Args:
+        site: whose they are.
+        arrays: int64; `check_arrays` vouches for their names.
+        bounds: lowest and highest value, by name.
+
+    Raises:
+        UpdateRejected: one does not.
+    """
+    for name, (low, high) in bounds.items():
+        values = arrays[name]
+        if values.size and not (low <= int(values.min()) and int(values.max()) <= high):
+            raise UpdateRejected(
+                site, f"{name} is outside what its examples can add up to", fix=VERSIONS
+            )
+
+
+def check_counts(site: str, counts: EvaluationCounts, examples: int) -> None:
+    """Check that evaluation counts can be those of so many images.
+
+    Raises:
+        UpdateRejected: a count is negative or too large, or two ways of counting disagree.
+    """
+    confusion, scores = counts.confusion, counts.scores.sum(axis=-1)
+    most = {
+        "losses": examples * int(LARGEST_LOSS / UNIT),
+        "calibration": examples * int(1 / UNIT),
+        # A replicate may draw the largest group again and again.
+        "replicate_confusion": examples**2,
+        "replicate_scores": examples**2,
+    }
+    check_range(
+        site,
+        counts.to_arrays(),
+        {name: (0, most.get(name, examples)) for name in counts.to_arrays()},
+    )
+    agree = (
+        int(confusion.sum()) == examples
+        and np.array_equal(scores[:, 1], confusion.sum(axis=1))
+        and np.array_equal(scores.sum(axis=1), np.full(len(confusion), examples))
+        and int(counts.calibration[0].sum()) == examples
+        and int(counts.calibration[2].sum()) == int(np.trace(confusion))
+        and np.array_equal(
+            counts.replicate_scores[:, :, 1].sum(axis=-1), counts.replicate_confusion.sum(axis=-1)
+        )
+    )
+    if not agree:
+        raise UpdateRejected(site, "its counts contradict one another", fix=VERSIONS)
 
 
 def check_arrays(site: str, arrays: Arrays, template: Arrays, dtype: DTypeLike) -> None:

@@ -14,7 +14,7 @@ from server.phases import backbones, booster, calibration, census, evaluation, f
 from server.progress import Watch
 from server.rounds import Rounds
 from simulations.engines.inprocess import LoopbackGrid
-from simulations.virtual_sites import POOLED
+from simulations.scenario import POOLED
 
 DEADLINE_S = 24 * 3600.0  # nodes answer while they are asked: nothing is ever late
 
@@ -99,7 +99,7 @@ class Trials:
         """Evaluate an arm's model on the held-back images of all of the study's sites."""
 
         def state() -> State:
-            facts = {"temperatures": trained.facts["temperatures"]}
+            facts = {name: trained.facts[name] for name in ("temperatures", "census")}
             return State((0, 1), dict(trained.parts), facts)
 
         conduct = self._conduct(study, f"{arm.name}.evaluation", state)

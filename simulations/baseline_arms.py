@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from client.data.cache import Shelf
 from client.data.manifest import Example
 from client.site import Bench, Site
-from common.asks import Part
+from common.asks import EVALUATED, Part
 from common.digests import digest_arrays
 from common.imaging.colour import colour_statistics
 from common.imaging.decode import decode
@@ -29,7 +29,6 @@ from simulations.baselines import Probe, colour_only, linear_probe
 
 Rows = Callable[[Site, Part], NDArray[np.float64]]
 SiteCounts = dict[Part, dict[str, EvaluationCounts]]
-EVALUATED: tuple[Part, ...] = ("test", "validation")
 
 
 def probe_arm(sites: Mapping[str, Site], study: Study, initial: InitialModel) -> SiteCounts:
@@ -39,7 +38,8 @@ def probe_arm(sites: Mapping[str, Site], study: Study, initial: InitialModel) ->
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
         bench = site.bench(study)
         load_branches(bench.branches, {name: initial.parts[name] for name in digests})
-        return bench.features(digests, part)[:, 0].astype(np.float64)
+        with bench.computing():
+            return bench.features(digests, part)[:, 0].astype(np.float64)
 
     return _counted(sites, study, rows, linear_probe)
 
@@ -61,7 +61,7 @@ def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
 
 
 def _store_statistics(bench: Bench, shelf: Shelf, missing: list[Example], plain: Imaging) -> None:
-    bench.cache.make_room(shelf, len(missing))
+    bench.cache.make_room((shelf, len(missing)))
     found = [
         colour_statistics(prepare(decode(example.image.read_bytes()), plain)) for example in missing
     ]

@@ -123,7 +123,12 @@ def _gains(outcome: Outcome) -> dict[str, Any]:
     others = {name: _summed(counts["test"]) for name, counts in outcome.baselines.items()}
     if "pooled" in outcome.trained:
         others["pooled"] = _test_counts(outcome, "pooled")
-    return {name: gain(ours, counts) for name, counts in others.items()}
+    # An arm that lost a site was measured on other images: no pair, no difference.
+    return {
+        name: gain(ours, counts)
+        for name, counts in others.items()
+        if counts.examples == ours.examples
+    }
 
 
 def _test_counts(outcome: Outcome, arm: str) -> EvaluationCounts:
@@ -138,9 +143,10 @@ def _per_site(outcome: Outcome, study: Study) -> dict[str, SiteScores]:
         if site not in federated:
             continue
         alone = outcome.evaluated.get(f"local_only.{site}")
+        own = counts_by_site(alone, part).get(site) if alone else None
         found[site] = SiteScores(
             federated=summary(federated[site]["booster"]),
-            alone=summary(counts_by_site(alone, part)[site]["booster"]) if alone else None,
+            alone=summary(own["booster"]) if own else None,
             examples=federated[site]["booster"].examples,
         )
     return found

@@ -1,7 +1,7 @@
 """A public dataset's images divided among virtual sites: each gets a site and a part, by group."""
 
 import csv
-from collections import Counter
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.data.groups import join_groups
-from client.data.manifest import REQUIRED, Example
+from client.data.manifest import Example, read_table
 from client.data.splits import PARTS, split
 from common.digests import digest_file
 from common.errors import DataError
 from common.seeds import stream
 from common.study.data import GroupColumn, Split
+from common.whole_file import write_whole
 from simulations.balance import balance
 from simulations.scenario import BalancedGroups, ByColumn, Partition
 
 Row = dict[str, str]
-_SEE = "see docs/data.md, section Manifest"
 
 
 def partition(manifest: Path, settings: Partition, seed: int, sites: Sequence[str]) -> list[Row]:
@@ -37,7 +37,7 @@ def partition(manifest: Path, settings: Partition, seed: int, sites: Sequence[st
     Raises:
         DataError: the manifest cannot be read, or cannot be divided in this way.
     """
-    rows = read_rows(manifest)
+    rows = [dict(row) for _, row in read_table(manifest, {})]
     images = [manifest.parent / row["path"] for row in rows]
     digests = [digest_file(image) if image.is_file() else None for image in images]
     return assign(rows, settings, seed, sites, digests)
@@ -67,66 +67,16 @@ def assign(
     ]
 
 
-def read_rows(manifest: Path) -> list[Row]:
-    """Read all columns of a dataset's manifest; `client.data.manifest` checks the values later.
-
-    Raises:
-        DataError: the file cannot be read, lacks rows or a required column, or is ragged.
-    """
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", strict=True)
-            rows: list[Row] = list(reader)
-            columns = list(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"the dataset's manifest cannot be read ({type(error).__name__})",
-            fix=f"save it as CSV in UTF-8 ({_SEE})",
-            local_detail=f"{manifest}: {error}",
-        ) from error
-    missing = [name for name in REQUIRED if name not in columns]
-    if missing or not rows or any(None in row for row in rows):
-        ragged = "has lines with more cells than columns" if rows else "has no rows"
-        problem = f"lacks the column {missing[0]}" if missing else ragged
-        raise DataError(
-            f"the dataset's manifest {problem}",
-            fix=f"write it anew, with commas, as `leukofed-site manifest` does ({_SEE})",
-            local_detail=str(manifest),
-        )
-    return rows
-
-
 def write_partition(rows: Sequence[Row], path: Path) -> None:
     """Write divided rows as a manifest; the file is complete or absent.
 
     Image paths stay as they were, so whoever reads it must say which folder they start at.
     """
-    draft = path.with_suffix(".part")
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.replace(path)
-
-
-def table(rows: Sequence[Row], together: Sequence[GroupColumn]) -> str:
-    """Show images, and groups in brackets, of each class in each site and part."""
-    groups = _groups(rows, together, [None] * len(rows))
-    classes = sorted({row["label"] for row in rows})
-    images: Counter[tuple[str, str, str]] = Counter()
-    members: dict[tuple[str, str, str], set[str]] = {}
-    for row, group in zip(rows, groups, strict=True):
-        for site in (row["site"], "all"):
-            for label in (row["label"], "all"):
-                images[site, row["split"], label] += 1
-                members.setdefault((site, row["split"], label), set()).add(group)
-    lines = [f"{'site':<12}{'part':<12}" + "".join(f"{name:>13}" for name in [*classes, "all"])]
-    for site in [*sorted({row["site"] for row in rows}), "all"]:
-        for part in PARTS:
-            cells = [(site, part, label) for label in [*classes, "all"]]
-            shown = [f"{images[cell]} ({len(members.get(cell, ()))})" for cell in cells]
-            lines.append(f"{site:<12}{part:<12}" + "".join(f"{text:>13}" for text in shown))
-    return "\n".join(lines)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def _groups(

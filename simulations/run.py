@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from client.data.cache import ActivationCache
+from client.data.manifest import read_table
+from client.data.splits import PARTS
 from client.site_config import Numerics
-from client.training.numerics import fastest, settled_numerics
+from client.training.numerics import measured, settled_numerics
 from common.digests import digest_file, digest_value
-from common.errors import ConfigError
+from common.errors import ConfigError, CorruptFile, DataError, QuorumMissed, WeightsError
 from common.initial_model import InitialModel, read_initial, write_initial
-from common.model.initial import initial_model
-from common.model.network import front_arrays
+from common.model.initial import check_chains, initial_model
+from common.model.network import front_arrays, front_digest
+from common.parts import Arrays
 from common.study.schema import Study
 from common.yaml_file import dump_yaml
 from server.phases import release
@@ -28,12 +31,10 @@ from simulations.engines.inprocess import LoopbackGrid
 from simulations.outcome import Outcome, run_metrics
 from simulations.partition import partition, write_partition
 from simulations.run_folder import RunFolder, open_run
-from simulations.scenario import ArmName, ManifestData, Scenario
+from simulations.scenario import POOLED, ArmName, ManifestData, Scenario
 from simulations.stopwatch import Stopwatch
 from simulations.synthetic import write_dataset
-from simulations.virtual_sites import POOLED, VirtualSites
-
-CACHE_BYTES = int(60e9)
+from simulations.virtual_sites import VirtualSites
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Places:
     weights: Path | None  # folder of pre-trained weights
     out: Path  # folder of all runs
     cache: Path  # activations, shared by all runs
+    cache_gb: float = 60.0  # most disk that these may take, in units of 10^9 bytes
     numerics: Path | None = None  # another run's numerics.json, to repeat its bits
 
 
@@ -65,15 +67,16 @@ def simulate(
     Raises:
         LeukofedError: the scenario, its data or its weights are unfit, or a quorum is missed.
     """
-    cache = ActivationCache(places.cache, CACHE_BYTES)
+    cache = ActivationCache(places.cache, int(places.cache_gb * 1e9))
     try:
         manifest = _dataset(scenario, places, watch)
         identity = digest_value([scenario.digest, study.digest, digest_file(manifest)])
         folder, resumed = open_run(places.out, scenario.name, identity, fresh=fresh)
         if resumed:
             watch.note(f"Going on with {folder.path} (start over with --fresh).")
-        _run(scenario, study, places, watch, folder, manifest, cache)
-        folder.finish()
+        with folder.locked():
+            _run(scenario, study, places, watch, folder, manifest, cache)
+            folder.finish()
         return folder
     finally:
         cache.close()
@@ -107,9 +110,20 @@ def _run(
     for unfinished in (path / "release", path / "release.zip"):
         _remove(unfinished)  # of this very run, cut off before it was noted as finished
     release.run(
-        outcome.trained["federated"], load_file(path / "fronts.safetensors"), metrics,
+        outcome.trained["federated"], _fronts(path / "fronts.safetensors"), metrics,
         (path / "record.jsonl").read_bytes(), folder.run, path / "release",
     )  # fmt: skip
+
+
+def _fronts(path: Path) -> Arrays:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CorruptFile(
+            "the frozen fronts that this run began with cannot be read",
+            fix="start over with --fresh",
+            local_detail=f"{path}: {error}",
+        ) from error
 
 
 def _dataset(scenario: Scenario, places: Places, watch: Watch) -> Path:
@@ -148,6 +162,7 @@ def _virtual_sites(
     if not partitioned.is_file():
         rows = partition(manifest, scenario.partition, study.seed, study.sites)
         write_partition(rows, partitioned)
+    _check_parts(partitioned)
     if places.numerics is not None and not (path / "numerics.json").exists():
         shutil.copyfile(places.numerics, path / "numerics.json")
     virtual = VirtualSites(
@@ -155,12 +170,26 @@ def _virtual_sites(
     )
 
     def measure() -> Numerics:
-        size = study.imaging.size
-        front = virtual.branches(study, places.weights)[0].front
-        return fastest(front, torch.zeros(16, 3, size, size))
+        check_chains(study)  # a size too small for a backbone is told before it is timed
+        return measured(virtual.branches(study, places.weights), study.imaging.size)
 
     virtual.numerics = settled_numerics("auto", path / "numerics.json", measure)
     return virtual
+
+
+def _check_parts(partitioned: Path) -> None:
+    """See to it before anything is trained that every arm can be fitted and measured."""
+    rows = [row for _, row in read_table(partitioned, {})]
+    labels = {part: {row["label"] for row in rows if row["split"] == part} for part in PARTS}
+    if len(labels["train"]) < 2 or not (labels["validation"] and labels["test"]):
+        raise DataError(
+            f"there are training images of {len(labels['train'])} classes, and "
+            + " and ".join(
+                f"{sum(row['split'] == part for row in rows)} {part} images" for part in PARTS[1:]
+            ),
+            fix="correct `partition.parts` in the scenario, or the dataset's split column: "
+            "two classes to train on, and images to validate and to test on, are needed",
+        )
 
 
 def _initial(virtual: VirtualSites, study: Study, path: Path) -> InitialModel:
@@ -176,7 +205,14 @@ def _initial(virtual: VirtualSites, study: Study, path: Path) -> InitialModel:
             else:
                 save_file(front_arrays(branches), draft)
             draft.replace(target)
-    return read_initial(file)
+    made_before = read_initial(file)
+    built = {b.architecture: front_digest(b) for b in virtual.branches(study, virtual.weights)}
+    if built != made_before.fronts:
+        raise WeightsError(
+            "the weights are not those that this run began with",
+            fix="give the same --weights as before, or start over with --fresh",
+        )
+    return made_before
 
 
 def _arms(
@@ -195,9 +231,15 @@ def _arms(
     trials = Trials(folder.path, folder.run, grid, initial, watch)
     trained, evaluated = {}, {}
     for arm in arms:
-        with stopwatch.lap(arm.name):
-            trained[arm.name] = trials.train(arm)
-            evaluated[arm.name] = trials.evaluate(study, arm, trained[arm.name])
+        try:
+            with stopwatch.lap(arm.name):
+                conduct = trials.train(arm)
+                evaluated[arm.name] = trials.evaluate(study, arm, conduct)
+                trained[arm.name] = conduct
+        except QuorumMissed as error:
+            if arm.name == "federated":
+                raise
+            watch.note(f"{arm.name} is left out of the comparison: {error.problem}")
     baselines: dict[str, SiteCounts] = {}
     own = {name: sites[name] for name in study.sites}
     counts: dict[ArmName, Callable[[], SiteCounts]] = {
@@ -209,7 +251,8 @@ def _arms(
             with stopwatch.lap(name):
                 watch.phase(name.replace("_", " "), 1)
                 baselines[name] = count()
-    return Outcome(trained, evaluated, baselines, stopwatch.seconds)
+    seconds = {name: s for name, s in stopwatch.seconds.items() if name != "total"}
+    return Outcome(trained, evaluated, baselines, seconds)
 
 
 def _remove(path: Path) -> None:

@@ -1,10 +1,16 @@
 """Where a simulation keeps what it does: a new folder, or the newest unfinished one."""
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from common.errors import ConfigError
+from common.whole_file import write_whole
 
 _FILE = "run.json"
 
@@ -20,6 +26,24 @@ class RunFolder:
     def report(self) -> Path:
         """The page that the run ends in."""
         return self.path / "report.html"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working on this run; a killed process holds nothing.
+
+        Raises:
+            ConfigError: another process works on it.
+        """
+        with (self.path / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    "another process works on this run",
+                    fix="wait until it has ended, or start another run with --fresh",
+                    local_detail=str(self.path),
+                ) from error
+            yield
 
     def finish(self) -> None:
         """Note that nothing is left to do: the same command will start a new run."""
@@ -37,7 +61,21 @@ def open_run(out: Path, name: str, identity: str, *, fresh: bool) -> tuple[RunFo
 
     Returns:
         The run, and whether it was begun before.
+
+    Raises:
+        ConfigError: the folder cannot be written to.
     """
+    try:
+        return _opened(out, name, identity, fresh)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder of runs cannot be written to: {error.strerror}",
+            fix="name another one with --out, or correct what is in the way",
+            local_detail=str(error.filename or out),
+        ) from error
+
+
+def _opened(out: Path, name: str, identity: str, fresh: bool) -> tuple[RunFolder, bool]:
     out.mkdir(parents=True, exist_ok=True)
     unfinished = [] if fresh else [
         path.parent
@@ -80,6 +118,4 @@ def _read(folder: Path) -> dict[str, object]:
 
 
 def _write(folder: Path, facts: dict[str, object]) -> None:
-    draft = folder / f"{_FILE}.tmp"
-    draft.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    draft.replace(folder / _FILE)
+    write_whole(folder / _FILE, f"{json.dumps(facts, indent=1)}\n".encode())

@@ -1,5 +1,6 @@
 """The scenario file: a study, a dataset divided among virtual sites, and the arms to compare."""
 
+import re
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validat
 from common.digests import digest_value
 from common.errors import ConfigError
 from common.study.data import GROUP_ORDER, GroupColumn, Split
-from common.study.schema import Study, load_study
+from common.study.schema import SITE_NAME, Study, load_study
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
 from simulations.synthetic import SyntheticSettings
@@ -19,6 +20,8 @@ ArmName = Literal["federated", "local_only", "pooled", "linear_probe", "colour_o
 ARM_NAMES: tuple[ArmName, ...] = (
     "federated", "local_only", "pooled", "linear_probe", "colour_only",
 )  # fmt: skip
+POOLED = "pooled"
+"""The site of the arm that trains on all sites' images in one place."""
 _FIX = "correct these keys; configs/scenarios/ holds examples"
 
 
@@ -48,6 +51,8 @@ class SyntheticData(Strict):
         names = [share.name for share in self.settings.sites]
         if not names or len(set(names)) < len(names):
             raise ValueError("settings.sites: name at least one site, and none twice")
+        if not all(re.fullmatch(SITE_NAME, name) for name in names):
+            raise ValueError("settings.sites: names are lower-case letters, digits and hyphens")
         if min(patients) < 0 or self.settings.fields < 1 or not 32 <= self.settings.size <= 1024:
             raise ValueError(
                 "settings: numbers of patients must be at least 0, fields at least 1, "
@@ -99,7 +104,7 @@ Partition = ByColumn | Iid | BalancedGroups
 class Scenario(Strict):
     """What `leukofed-sim run` runs."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=40)
     """A short name: lower-case letters, digits, hyphens; names the folder of a run."""
     study: str = Field(min_length=1)
     """The study file; a relative path starts at the scenario file's folder."""
@@ -137,7 +142,13 @@ def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:
     path = _find(scenario)
     found = load_yaml(path, Scenario, fix=_FIX)
     base = load_study(path.parent / found.study)
-    return found, _with_settings(path, base)
+    study = _with_settings(path, base)
+    if POOLED in study.sites:
+        raise ConfigError(
+            f"{path}: a site is called {POOLED}, as the arm that holds all sites' images",
+            fix="give this site another name in the study",
+        )
+    return found, study
 
 
 def shipped_scenarios() -> dict[str, Path]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from common.whole_file import write_whole
+
 
 class Stopwatch:
     """Wall-clock seconds by name; a resumed run adds to what was spent before.
@@ -29,6 +31,4 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
-            draft = self._file.with_suffix(".tmp")
-            draft.write_text(json.dumps(self.seconds, indent=1) + "\n", encoding="utf-8")
-            draft.replace(self._file)
+            write_whole(self._file, f"{json.dumps(self.seconds, indent=1)}\n".encode())

@@ -101,7 +101,7 @@ def write_dataset(
     digest = digest_value({"version": _VERSION, "settings": asdict(settings)})
     found = folder / _SETTINGS
     if found.is_file():
-        if json.loads(found.read_text(encoding="utf-8"))["digest"] == digest:
+        if _digest_in(found) == digest:
             return folder / MANIFEST
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(
@@ -119,6 +119,14 @@ def write_dataset(
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
     return folder / MANIFEST
+
+
+def _digest_in(settings: Path) -> str:
+    """Return the digest of the settings that a folder was written with; of a damaged file none."""
+    try:
+        return str(json.loads(settings.read_bytes())["digest"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _write(folder: Path, settings: SyntheticSettings, progress: Progress) -> None:

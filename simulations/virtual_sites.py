@@ -13,8 +13,7 @@ from common.model.initial import build_branches
 from common.model.network import Branch
 from common.study.schema import Study
 from simulations.engines.inprocess import Handle
-
-POOLED = "pooled"
+from simulations.scenario import POOLED
 
 WatchWork = Callable[[str, int, int], None]
 """Told which site works, how many images it has done, and of how many."""

@@ -9,7 +9,8 @@ import fcntl
 import os
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,21 @@ class Shelf:
         return len(self._position)
 
     def append(self, keys: Sequence[str], records: NDArray[Any]) -> None:
-        """Store records (n, *shape) under n new keys."""
+        """Store records (n, *shape) under n new keys.
+
+        Raises:
+            ValueError: a key is there already, or given twice.
+            DataError: the disk refuses.
+        """
+        if len(set(keys)) < len(keys) or any(key in self for key in keys):
+            raise ValueError("a record is stored once")
         start = len(self._position)
-        with self._data.open("r+b") as file:
-            file.seek(start * self.record_bytes)
-            file.write(np.ascontiguousarray(records, dtype=self.dtype).tobytes())
-        with self._keys.open("a", encoding="utf-8") as file:
-            file.writelines(f"{key}\n" for key in keys)
+        with _disk(self.folder):
+            with self._data.open("r+b") as file:
+                file.seek(start * self.record_bytes)
+                file.write(np.ascontiguousarray(records, dtype=self.dtype).tobytes())
+            with self._keys.open("a", encoding="utf-8") as file:
+                file.writelines(f"{key}\n" for key in keys)
         for offset, key in enumerate(keys):
             self._position[key] = start + offset
 
@@ -70,6 +79,8 @@ class Shelf:
         whole = text[: text.rfind("\n") + 1].splitlines()
         records = self._data.stat().st_size // self.record_bytes
         keys = whole[:records]
+        if len(set(keys)) < len(keys):  # not what we write: positions cannot be trusted
+            keys = []
         if len(keys) != len(whole) or not text.endswith("\n"):
             self._keys.write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
         return keys
@@ -85,14 +96,15 @@ class ActivationCache:
         limit_bytes: most disk they may take.
 
     Raises:
-        DataError: another process works with the folder.
+        DataError: another process works with the folder, or it cannot be written to.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder = folder
         self.limit_bytes = limit_bytes
         self._open: dict[str, Shelf] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        with _disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         self.close = weakref.finalize(self, os.close, lock)  # lets other processes use the folder
         try:
@@ -112,13 +124,13 @@ class ActivationCache:
         (self.folder / name / "keys.txt").touch()  # used now: evicted last
         return self._open[name]
 
-    def make_room(self, shelf: Shelf, records: int) -> None:
-        """See that so many new records fit, removing the shelves unused for longest.
+    def make_room(self, *wanted: tuple[Shelf, int]) -> None:
+        """See that so many new records fit on each shelf, removing those unused for longest.
 
         Raises:
             DataError: the limit is too small for the shelves in use.
         """
-        needed = records * shelf.record_bytes
+        needed = sum(records * shelf.record_bytes for shelf, records in wanted)
         shelves = sorted(
             (path for path in self.folder.iterdir() if (path / "keys.txt").is_file()),
             key=lambda path: (path / "keys.txt").stat().st_mtime_ns,
@@ -137,3 +149,15 @@ class ActivationCache:
                 fix="raise cache.limit_gb in the site file, or ask for fewer views",
                 local_detail=str(self.folder),
             )
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"the activation cache cannot be written: {error.strerror}",
+            fix="make room on its disk, correct its permissions, or name another cache folder",
+            local_detail=f"{folder}: {error}",
+        ) from error

@@ -66,7 +66,7 @@ class _Faults:
         more = self.counts.total() - len(self.lines)
         raise DataError(
             f"{self.counts.total()} of {of} manifest lines are unusable ({kinds}{hint})",
-            fix=f"correct the lines that `leukofed-site check` lists here ({_SEE})",
+            fix=f"correct the lines listed on this machine ({_SEE})",
             local_detail="\n".join([*self.lines, *([f"and {more} more"] if more else [])]),
         )
 
@@ -95,15 +95,7 @@ def read_manifest(
             label, an image that is missing, listed twice, or outside the manifest's folder.
             All lines come in one error: counted in `problem`, listed in `local_detail`.
     """
-    columns, lines = _read(path)
-    _check_columns(columns, only or {}, path)
-    rows = _rows(columns, lines, only or {})
-    if not rows:
-        raise DataError(
-            "the manifest has no rows" + (" that fit the site file's filter" if only else ""),
-            fix=f"list this site's images in it ({_SEE})",
-            local_detail=f"{path}, filter {dict(only or {})}",
-        )
+    rows = read_table(path, only or {})
     root = path.parent if root is None else root
     images = _checked_images(root, rows, classes)
     grouped_by = next((c for c in group_order if all(row.get(c) for _, row in rows)), None)
@@ -127,6 +119,28 @@ def read_manifest(
         tuple(dataclasses.replace(e, group=g) for e, g in zip(examples, joined, strict=True)),
         grouped_by or EVERY_IMAGE,
     )
+
+
+def read_table(path: Path, only: Mapping[str, str]) -> list[tuple[int, Row]]:
+    """Read all columns of a manifest: line numbers, and cells by lower-case column.
+
+    Args:
+        path: the CSV file.
+        only: keep the rows that have these values in these columns.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column or rows, or is ragged.
+    """
+    columns, lines = _read(path)
+    _check_columns(columns, only, path)
+    rows = _rows(columns, lines, only)
+    if not rows:
+        raise DataError(
+            "the manifest has no rows" + (" that fit the site file's filter" if only else ""),
+            fix=f"list this site's images in it ({_SEE})",
+            local_detail=f"{path}, filter {dict(only)}",
+        )
+    return rows
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -5,7 +5,6 @@ time.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from client.data.manifest import Example, Manifest
 from common.digests import digest_bytes, digest_file
 from common.errors import DataError
 from common.imaging.decode import decode
+from common.whole_file import write_whole
 
 SAME_LABEL = "exact duplicate"
 OTHER_LABEL = "duplicate with another label"
@@ -30,7 +30,6 @@ class Scan:
 
     examples: tuple[Example, ...]
     left_out: Mapping[str, tuple[Path, ...]]  # images by reason; paths never travel
-    joined_groups: int  # groups that were several in the manifest, until they shared an image
 
     @property
     def excluded(self) -> dict[str, int]:
@@ -72,7 +71,6 @@ def scan(manifest: Manifest, cache: Path | None = None) -> Scan:
     return Scan(
         tuple(by_image[e.image] for e in manifest.examples if e.image in kept),
         {reason: tuple(images) for reason, images in left_out.items()},
-        len(set(before)) - len(set(after)),
     )
 
 
@@ -87,21 +85,30 @@ def readable(
     """
     store = None if cache is None else cache / f"decodable-{PIL.__version__}.json"
     verdicts = _load(store)
+    usable, others = [], []
     try:
         for example in examples:
-            if not isinstance(verdicts.get(example.digest), bool):
-                verdicts[example.digest] = _decodes(example.image)
+            known = verdicts.get(example.digest)
+            decodes = known if isinstance(known, bool) else _decodes(example.image)
+            if decodes is not None:
+                verdicts[example.digest] = decodes
+            if decodes:
+                usable.append(example)
+            else:
+                others.append(example.image)
     finally:  # what was decoded before an interruption need not be decoded again
         _save(store, verdicts)
-    usable = [example for example in examples if verdicts[example.digest]]
-    return usable, [example.image for example in examples if not verdicts[example.digest]]
+    return usable, others
 
 
-def _decodes(image: Path) -> bool:
+def _decodes(image: Path) -> bool | None:
+    """Try an image; None: the file or the machine failed, which says nothing of the image."""
     try:
         decode(image.read_bytes())
-    except (DataError, OSError):
-        return False
+    except DataError as error:
+        return None if isinstance(error.__cause__, MemoryError) else False
+    except OSError:
+        return None
     return True
 
 
@@ -144,6 +151,4 @@ def _save(store: Path | None, value: dict[str, Any]) -> None:
         return
     store.parent.mkdir(parents=True, exist_ok=True)
     wrapped = {"sha256": digest_bytes(json.dumps(value).encode()), "remembered": value}
-    partial = store.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(wrapped), encoding="utf-8")
-    partial.replace(store)
+    write_whole(store, json.dumps(wrapped).encode())

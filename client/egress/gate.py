@@ -1,22 +1,13 @@
 """The gate: the hospital's own rules on what may leave, whatever a study asks."""
 
 from client.site_config import Limits
-from common.asks import Ask
+from common.asks import EVALUATED, NEEDED_PARTS, Work, work_of
 from common.errors import RequestRefused
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
 from common.study.schema import Study
 from common.wire import Request
 
-# Which work a phase may ask for. The coordinator writes both into its request; without this
-# table a site that only takes part in the census could be made to train under that name.
-_WORK = {
-    "census": {"census"},
-    "backbones": {"moments", "fit heads", "fit tails"},
-    "fusion": {"moments", "fit fusion"},
-    "booster": {"booster"},
-    "calibration": {"calibration"},
-    "evaluation": {"evaluation"},
-}
+_VERSIONS = "compare the leukofed versions at both ends"
 
 
 def check_request(request: Request, study: Study, limits: Limits, answered: int) -> None:
@@ -29,8 +20,9 @@ def check_request(request: Request, study: Study, limits: Limits, answered: int)
         answered: steps of this run that were answered already.
 
     Raises:
-        RequestRefused: the phase is not allowed, the work does not belong to it, its round is
-            beyond the study's, or the run has had as many answers as the site gives.
+        RequestRefused: the phase is not allowed; the study does not ask for this work in this
+            phase, round and exchange, on these parts of the model; or the run has had as many
+            answers as the site gives.
     """
     step = request.step
     if step.phase not in limits.phases:
@@ -38,17 +30,23 @@ def check_request(request: Request, study: Study, limits: Limits, answered: int)
             f"this site takes no part in phase {step.phase}",
             fix="run the study without this site, or agree with the hospital on `limits.phases`",
         )
-    work = _name(request.ask)
-    if work not in _WORK.get(step.phase, ()):
+    work = work_of(request.ask)
+    allowed = _work_of_round(study, step.phase, step.round)
+    if work != allowed:
         raise RequestRefused(
-            f"phase {step.phase} does not include the work asked for ({work})",
-            fix="compare the leukofed versions at both ends",
+            f"round {step.round} of phase {step.phase} of this study "
+            + (f"asks for {allowed}, not {work}" if allowed else "does not exist"),
+            fix="ask for the rounds that the study lists, each with its own work",
         )
-    last = _last_round(study, step.phase)
-    if step.round > last:
+    if not _is_exchange_of(request, study):
         raise RequestRefused(
-            f"round {step.round} of phase {step.phase} is beyond the study's last, {last}",
-            fix="ask for the rounds that the study lists",
+            f"exchange {step.exchange} of phase {step.phase}, round {step.round}, is none of the "
+            "study's",
+            fix=_VERSIONS,
+        )
+    if set(request.parts) != set(NEEDED_PARTS[work]):
+        raise RequestRefused(
+            f"{work} needs other parts of the model than were named", fix=_VERSIONS
         )
     if answered >= limits.most_rounds:
         raise RequestRefused(
@@ -75,15 +73,32 @@ def check_size(size: int, limits: Limits) -> None:
         )
 
 
-def _name(ask: Ask) -> str:
-    return f"fit {ask.stage}" if ask.kind == "fit" else ask.kind
+def _work_of_round(study: Study, phase: str, round_: int) -> Work | None:
+    """Return the one work of a round, None if the study has no such round; 0 prepares."""
+    backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
+    heads, both = backbones.head_rounds, backbones.head_rounds + backbones.tail_rounds
+    rounds: dict[str, list[tuple[range, Work]]] = {
+        "census": [(range(1, 2), "census")],
+        "backbones": [
+            (range(1), "moments"),
+            (range(1, heads + 1), "fit heads"),
+            (range(heads + 1, both + 1), "fit tails"),
+        ],
+        "fusion": [(range(1), "moments"), (range(1, fusion.rounds + 1), "fit fusion")],
+        "booster": [(range(1, study.phase(BoosterPhase).rounds + 1), "booster")],
+        "calibration": [(range(1, 2), "calibration")],
+        "evaluation": [(range(1, 2), "evaluation")],
+    }
+    return next((work for span, work in rounds.get(phase, ()) if round_ in span), None)
 
 
-def _last_round(study: Study, phase: str) -> int:
-    """Return the number of a phase's last round; they start at 1, and 0 prepares."""
-    backbones = study.phase(BackbonesPhase)
-    return {
-        "backbones": backbones.head_rounds + backbones.tail_rounds,
-        "fusion": study.phase(FusionPhase).rounds,
-        "booster": study.phase(BoosterPhase).rounds,
-    }.get(phase, 1)
+def _is_exchange_of(request: Request, study: Study) -> bool:
+    """Say whether a round has this exchange: without the bound, each would be another answer."""
+    ask, exchange = request.ask, request.step.exchange
+    if ask.kind == "booster":
+        # A round starts again, its exchanges numbered on, for each site that is lost in it.
+        depth = study.phase(BoosterPhase).depth
+        return ask.level < depth and exchange < depth * len(study.sites)
+    if ask.kind == "evaluation":
+        return exchange < len(EVALUATED) and ask.part == EVALUATED[exchange]
+    return exchange == 0

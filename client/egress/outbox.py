@@ -1,6 +1,5 @@
 """The outbox: what a site released for each step, kept until the next round confirms it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from client.egress.log import Passage
 from common.digests import canonical_json, digest_bytes, digest_value
 from common.errors import CorruptFile
 from common.study.phases import PHASE_ORDER
+from common.whole_file import write_whole
 from common.wire import Step
 
 _FIX = "start a new run; this site can no longer tell what it answered in this one"
@@ -63,8 +63,8 @@ class Outbox:
         """Keep a release; it is on the disk when this returns."""
         place = self._place(step)
         place.parent.mkdir(parents=True, exist_ok=True)
-        _write(place.with_suffix(".reply"), reply)
-        _write(place.with_suffix(".json"), canonical_json(line.model_dump(mode="json")))
+        write_whole(place.with_suffix(".reply"), reply)
+        write_whole(place.with_suffix(".json"), canonical_json(line.model_dump(mode="json")))
 
     def answered(self, step: Step) -> int:
         """Count the steps that were answered in a step's run."""
@@ -92,17 +92,3 @@ def _stem(step: Step) -> str:
 def _position(stem: str) -> tuple[int, int]:
     phase, round_, _ = stem.split("-")
     return [str(name) for name in PHASE_ORDER].index(phase), int(round_)
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_suffix(f"{path.suffix}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

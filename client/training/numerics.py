@@ -1,7 +1,7 @@
 """How this machine computes fastest, measured once and kept beside the site's records."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from client.site_config import Numerics
 from common.errors import CorruptFile
+from common.model.network import Branch
+from common.whole_file import write_whole
 
 _REPEATS = 3
 
@@ -61,7 +63,7 @@ def settled_numerics(
     except FileNotFoundError:
         found = measure()
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(found.model_dump_json() + "\n", encoding="utf-8")
+        write_whole(file, f"{found.model_dump_json()}\n".encode())
         return found
     except ValidationError as error:
         raise CorruptFile(
@@ -69,6 +71,16 @@ def settled_numerics(
             fix="delete the file; it is measured anew, and an unfinished run starts over",
             local_detail=str(file),
         ) from error
+
+
+def measured(branches: Sequence[Branch], size: int) -> Numerics:
+    """Measure this machine with the work it will mostly do: images through a frozen front.
+
+    Args:
+        branches: of a study; the first one's front is timed.
+        size: side of its images.
+    """
+    return fastest(branches[0].front, torch.zeros(16, 3, size, size))
 
 
 def fastest(run: Callable[[Tensor], object], images: Tensor) -> Numerics:

@@ -9,18 +9,15 @@ If a site drops out between two levels, the round starts again with those that a
 child's sums are the parent's less the left child's, and would keep an absent site's rows.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.boosting.histograms import from_fixed, sums_shape
+from common.boosting.histograms import from_fixed
 from common.boosting.rules import Rules
 from common.boosting.sampling import Plan, plan_level
-from common.boosting.trees import LEAF, Forest, Tree, forest_from_arrays
-from common.errors import CorruptFile
+from common.boosting.trees import LEAF, Forest, Tree
 
 LEAST_GAIN = 1e-6  # XGBoost's kRtEps: a split must gain more
 
@@ -41,11 +38,6 @@ class RoundState:
         plan = plan_level(rules, self.partial, self.round, self.level)
         return plan if len(plan) else None
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all of it as named arrays, for a checkpoint."""
-        place = np.array([self.round, self.level], np.int64)
-        return {"place": place, "parents": self.parents, **self.partial.to_arrays()}
-
 
 def start_round(rules: Rules, round_: int) -> RoundState:
     """Plant a round's trees, each a single leaf.
@@ -62,29 +54,6 @@ def start_round(rules: Rules, round_: int) -> RoundState:
         gain=np.zeros(1, np.float32),
     )
     return RoundState(round_, 0, Forest((root,) * rules.trees), _no_parents(rules))
-
-
-def state_from_arrays(arrays: Mapping[str, NDArray[Any]], rules: Rules) -> RoundState:
-    """Read what `RoundState.to_arrays` returned.
-
-    Raises:
-        CorruptFile: the arrays do not describe a round between two levels.
-    """
-    table = dict(arrays)
-    place, parents = table.pop("place", np.empty(0)), table.pop("parents", np.empty(0))
-    partial = forest_from_arrays(table, rules, rounds=1)
-    if place.shape == (2,):
-        state = RoundState(int(place[0]), int(place[1]), partial, parents)
-        deepest = max(len(list(tree.levels())) for tree in partial.trees) - 1
-        if (
-            state.round >= 1
-            and 0 <= deepest <= state.level <= rules.depth
-            and (parents.dtype == np.int64 and parents.shape == _parents_shape(rules, state))
-        ):
-            return state
-    raise CorruptFile(
-        "the state of a booster round is malformed", fix="start the round again from its forest"
-    )
 
 
 def grow(rules: Rules, state: RoundState, sums: NDArray[np.int64]) -> RoundState:
@@ -218,14 +187,6 @@ def _extended(rules: Rules, tree: Tree, found: _Splits) -> Tree:
         ),
         gain=np.concatenate([tree.gain[:closed], found.gain, none.astype(np.float32)]),
     )
-
-
-def _parents_shape(rules: Rules, state: RoundState) -> tuple[int, int, int, int]:
-    waits = rules.shares_columns and state.level > 0
-    if not waits:
-        return _no_parents(rules).shape
-    open_pairs = plan_level(rules, state.partial, state.round, state.level)
-    return sums_shape(rules, open_pairs)
 
 
 def _no_parents(rules: Rules) -> NDArray[np.int64]:

@@ -119,13 +119,21 @@ def check_is_chain(model: nn.Module, backbone: Backbone, size: int) -> None:
     """Run one random image through the model and through its cut chain, and compare.
 
     Raises:
-        ConfigError: the model is not a plain chain of stages.
+        ConfigError: the model is not a plain chain of stages, or the images are too small for it.
     """
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 3, size, size, generator=generator) * 2 - 1
     front, tail = cut(model, backbone)
     try:
-        same = torch.allclose(tail(front(image)), model(image), rtol=1e-4, atol=1e-5)
+        whole = model(image)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"{backbone.architecture} cannot take images of {size} x {size} pixels",
+            fix="raise imaging.size in the study; most ImageNet backbones need 75 or more",
+            local_detail=str(error),
+        ) from error
+    try:
+        same = torch.allclose(tail(front(image)), whole, rtol=1e-4, atol=1e-5)
     except (RuntimeError, TypeError):
         same = False
     if not same:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from common.digests import digest_arrays
+from common.errors import CorruptFile
 from common.study.schema import Study
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -104,13 +105,19 @@ def trained_arrays(branches: Iterable[Branch], part: str) -> dict[str, NDArray[A
 
 
 def load_branches(branches: Iterable[Branch], parts: Mapping[str, Arrays]) -> None:
-    """Set the arrays of any of the parts constants, tails, heads, moments and fronts."""
-    for branch in branches:
-        for part, arrays in parts.items():
-            held = _tensors(branch, part)
-            for name, tensor in held.items():
-                array = arrays[f"{branch.architecture}/{name}"]
-                tensor.detach().copy_(torch.from_numpy(array))
+    """Set the arrays of any of the parts constants, tails, heads, moments and fronts.
+
+    Raises:
+        CorruptFile: a part is not one of this network: other names, or another shape.
+    """
+    branches = list(branches)
+    for part, arrays in parts.items():
+        held = {
+            f"{branch.architecture}/{name}": tensor
+            for branch in branches
+            for name, tensor in _tensors(branch, part).items()
+        }
+        _copy(part, arrays, held)
 
 
 def fusion_arrays(fusion: Fusion) -> dict[str, NDArray[Any]]:
@@ -119,11 +126,25 @@ def fusion_arrays(fusion: Fusion) -> dict[str, NDArray[Any]]:
 
 
 def load_fusion(fusion: Fusion, arrays: Arrays, moments: Arrays) -> None:
-    """Set the fusion block's trained arrays and its standardisation."""
-    for name, parameter in fusion.named_parameters():
-        parameter.detach().copy_(torch.from_numpy(arrays[name]))
-    for name, buffer in fusion.standardised.named_buffers():
-        buffer.copy_(torch.from_numpy(moments[name]))
+    """Set the fusion block's trained arrays and its standardisation.
+
+    Raises:
+        CorruptFile: they are not those of this network: other names, or another shape.
+    """
+    _copy("fusion", arrays, dict(fusion.named_parameters()))
+    _copy("fusion-moments", moments, dict(fusion.standardised.named_buffers()))
+
+
+def _copy(part: str, arrays: Arrays, held: Mapping[str, Tensor]) -> None:
+    if {name: a.shape for name, a in arrays.items()} != {
+        n: tuple(t.shape) for n, t in held.items()
+    }:
+        raise CorruptFile(
+            f"the arrays of part {part!r} are not those of this study's network",
+            fix="compare study file and leukofed version at both ends",
+        )
+    for name, tensor in held.items():
+        tensor.detach().copy_(torch.from_numpy(arrays[name]))
 
 
 def _tensors(branch: Branch, part: str) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ REPLICATE_SCORE_BINS = 64
 CALIBRATION_BINS = 15
 _LOGIT_RANGE = 12.0  # scores beyond logit +-12 share the outermost bins
 _LEAST_PROBABILITY = 1e-12
+LARGEST_LOSS = 28.0  # above -log of it; no image adds more to a sum of losses
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +74,10 @@ def tally(
 ) -> EvaluationCounts:
     """Count predictions.
 
-    Bootstrap replicates resample whole groups with replacement, within each stratum of groups
-    with the same most frequent class (Davison and Hinkley 1997, section 3.8: the group is the
-    unit that was sampled, images of one patient are not independent).
+    Bootstrap replicates resample whole groups with replacement (Davison and Hinkley 1997, section
+    3.8: the group is the unit that was sampled, images of one patient are not independent). They
+    are not stratified by class: a site often holds one group of a class, which a stratum of its
+    own would draw every time, as if it could not have been another.
 
     Args:
         probabilities: float64 (n, k), rows sum to 1.
@@ -89,7 +91,7 @@ def tally(
         return no_counts(classes, replicates)
     predicted = probabilities.argmax(axis=1)
     group = np.unique([str(g) for g in groups], return_inverse=True)[1]
-    weights = _resampled(group, truth, classes, replicates, generator)
+    weights = _resampled(int(group.max()) + 1, replicates, generator)
     coarse = _score_bins(probabilities, REPLICATE_SCORE_BINS)
     return EvaluationCounts(
         confusion=_confusion(truth, predicted, classes),
@@ -148,23 +150,10 @@ def _losses(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> NDA
     return np.array([np.rint(x / UNIT).astype(np.int64).sum() for x in (brier, log_loss)])
 
 
-def _resampled(
-    group: NDArray[np.int64],
-    truth: NDArray[np.int64],
-    classes: int,
-    replicates: int,
-    generator: np.random.Generator,
-) -> NDArray[np.int64]:
+def _resampled(groups: int, replicates: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Return how often each group is drawn in each replicate, (replicates, groups)."""
-    by_class = np.zeros((group.max() + 1, classes), np.int64)
-    np.add.at(by_class, (group, truth), 1)
-    stratum = by_class.argmax(axis=1)
-    weights = np.zeros((replicates, len(by_class)), np.int64)
-    for label in np.unique(stratum):
-        members = np.flatnonzero(stratum == label)
-        equal = np.full(len(members), 1 / len(members))
-        weights[:, members] = generator.multinomial(len(members), equal, size=replicates)
-    return weights
+    equal = np.full(groups, 1 / groups)
+    return np.asarray(generator.multinomial(groups, equal, size=replicates), dtype=np.int64)
 
 
 def _replicated(

@@ -34,6 +34,11 @@ def temperature_sums(
     return sums
 
 
+def largest_sum(examples: int) -> int:
+    """Return the highest value that `temperature_sums` of so many images can hold."""
+    return examples * int(_LARGEST_LOSS / UNIT)
+
+
 def best_temperature(sums: NDArray[np.int64]) -> float:
     """Return the temperature of least total loss; 1 if there were no images.
 

@@ -1,10 +1,13 @@
 """The settings of the network: backbones, their cut, and the fusion block."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from common.study.strict import Strict
+
+_FORBIDDEN = r"pretrained|checkpoint|cache|path|url|num_classes"
 
 
 class Backbone(Strict):
@@ -20,6 +23,13 @@ class Backbone(Strict):
     """BatchNorm epsilon the weights were trained with, where timm's default differs."""
     weights_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """SHA-256 over the named tensors of the weights; null: whatever the sites agree on."""
+
+    @model_validator(mode="after")
+    def _names_no_file(self) -> "Backbone":
+        forbidden = sorted(name for name in self.options if re.search(_FORBIDDEN, name))
+        if forbidden:
+            raise ValueError(f"options: a study names no file or download ({', '.join(forbidden)})")
+        return self
 
 
 class Network(Strict):

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from common.boosting.grid import log_grid
+from common.errors import ConfigError
 from common.study.strict import Strict
 
 
@@ -70,6 +72,14 @@ class LogGrid(Strict):
     """Last edge; larger values share the last bin."""
     levels: int = Field(default=32, ge=3, le=256)
     """Number of bins."""
+
+    @model_validator(mode="after")
+    def _edges_ascend(self) -> "LogGrid":
+        try:
+            log_grid(self.lowest, self.highest, self.levels)
+        except ConfigError as error:
+            raise ValueError(f"grid: {error.problem}") from error
+        return self
 
 
 class BoosterPhase(Strict):

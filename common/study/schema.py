@@ -24,7 +24,8 @@ from common.study.strict import Strict
 from common.yaml_file import load_yaml
 
 PROTOCOL = 1  # what requests and replies mean; sites and coordinator must agree on it
-SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+SITE_NAME = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
+SiteName = Annotated[str, StringConstraints(pattern=SITE_NAME)]
 Kind = TypeVar("Kind")
 
 
@@ -46,7 +47,7 @@ class LabelSet(Strict):
 class Study(Strict):
     """One federated experiment; `docs/study.md` is generated from these fields."""
 
-    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    name: str = Field(pattern=r"^[a-z0-9-]+$", max_length=60)
     """A short name: lower-case letters, digits, hyphens."""
     protocol: int = Field(default=PROTOCOL, ge=PROTOCOL, le=PROTOCOL)
     """Version of the exchange between coordinator and sites."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 UNIT = 2.0**-20  # of the sums: 1e4 images with features up to 1e3 stay below 2^63
 _LIMIT = 1e3
+_POWERS = {"sum": 1, "square": 2}
 _FLOOR = 0.05  # of the median deviation: nearly constant features must not be blown up
 
 
@@ -26,6 +27,12 @@ def moment_sums(features: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
         "sum": np.rint(values / UNIT).astype(np.int64).sum(axis=0),
         "square": np.rint(values**2 / UNIT).astype(np.int64).sum(axis=0),
     }
+
+
+def moment_bounds(examples: int) -> dict[str, tuple[int, int]]:
+    """Return the lowest and highest value that `moment_sums` of so many rows can hold."""
+    highest = {name: examples * int(_LIMIT**power / UNIT) for name, power in _POWERS.items()}
+    return {"sum": (-highest["sum"], highest["sum"]), "square": (0, highest["square"])}
 
 
 def moments(sums: Mapping[str, NDArray[Any]], examples: int) -> dict[str, NDArray[np.float32]]:

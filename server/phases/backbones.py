@@ -18,14 +18,12 @@ def run(conduct: Conduct) -> None:
         elif number <= settings.head_rounds:
             train_round(
                 conduct, "backbones", number, "heads",
-                trained=("heads",), given=("constants", "tails", "moments"),
-                norm_bound=settings.norm_bound,
+                trained=("heads",), norm_bound=settings.norm_bound,
             )  # fmt: skip
         else:
             train_round(
                 conduct, "backbones", number, "tails",
-                trained=("heads", "tails"), given=("constants", "moments"),
-                norm_bound=settings.norm_bound,
+                trained=("heads", "tails"), norm_bound=settings.norm_bound,
             )  # fmt: skip
 
 
@@ -35,7 +33,7 @@ def _standardise(conduct: Conduct) -> None:
         backbone.architecture: heads[f"{backbone.architecture}/weight"].shape[1]
         for backbone in conduct.study.network.backbones
     }
-    found = gather_moments(conduct, "backbones", ("constants", "tails"), sum(widths.values()))
+    found = gather_moments(conduct, "backbones", sum(widths.values()))
     bounds = np.cumsum([0, *widths.values()])
     conduct.hold(
         "moments",

@@ -10,12 +10,11 @@ from common.boosting.histograms import check_sums, sums_shape
 from common.boosting.rules import Rules, rules_of
 from common.boosting.sampling import Plan
 from common.boosting.trees import Forest, forest_from_arrays
-from common.study.phases import BoosterPhase
+from common.study.phases import BackbonesPhase, BoosterPhase
 from common.wire import Reply
 from server.aggregation import RunningSum
 from server.conduct import Conduct, told_as
-
-GIVEN = ("constants", "tails", "fusion", "fusion-moments", "booster")
+from server.intake import check_examples
 
 
 def rules_for(conduct: Conduct) -> Rules:
@@ -87,12 +86,12 @@ def _level_sums(
 
     def take(site: str, reply: Reply) -> None:
         told = told_as(BoosterTold, reply)
+        views = conduct.study.phase(BackbonesPhase).views
+        check_examples(site, told.examples, views * conduct.most_examples(site, "train"))
         if "sums" in reply.arrays:
             check_sums(site, reply.arrays["sums"], rules=rules, plan=plan, examples=told.examples)
         total.add(site, reply.arrays)
 
-    accepted = conduct.ask(
-        "booster", state.round, BoosterAsk(level=state.level), (*GIVEN, "booster-partial"), take,
-        exchange, sites,
-    )  # fmt: skip
+    ask = BoosterAsk(level=state.level)
+    accepted = conduct.ask("booster", state.round, ask, take, exchange, sites)
     return total, accepted

@@ -24,7 +24,7 @@ def run(conduct: Conduct, fronts: Mapping[str, str]) -> None:
             _check_classes(site, told, conduct.study.labels.classes)
             census[site] = told
 
-        accepted = conduct.ask("census", number, CensusAsk(), (), take)
+        accepted = conduct.ask("census", number, CensusAsk(), take)
         conduct.facts["cohort"] = sorted(accepted)
         conduct.facts["census"] = {
             site: census[site].model_dump(mode="json") for site in sorted(accepted)
@@ -44,6 +44,7 @@ def _check_fronts(site: str, told: CensusTold, fronts: Mapping[str, str]) -> Non
 
 def _check_classes(site: str, told: CensusTold, classes: tuple[str, ...]) -> None:
     counted = {name for counts in told.examples.values() for name in counts}
+    counted |= {name for names in told.withheld.values() for name in names}
     if counted - set(classes):
         raise UpdateRejected(
             site,

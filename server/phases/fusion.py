@@ -12,12 +12,11 @@ def run(conduct: Conduct) -> None:
     for number in conduct.remaining("fusion", 0, settings.rounds):
         if number == 0:
             width = conduct.parts["fusion"].arrays["h1.weight"].shape[1]
-            found = gather_moments(conduct, "fusion", ("constants", "tails"), width)
+            found = gather_moments(conduct, "fusion", width)
             conduct.hold("fusion-moments", found)
             conduct.finish("fusion", 0)
         else:
             train_round(
                 conduct, "fusion", number, "fusion",
-                trained=("fusion",), given=("constants", "tails", "fusion-moments"),
-                norm_bound=settings.norm_bound,
+                trained=("fusion",), norm_bound=settings.norm_bound,
             )  # fmt: skip

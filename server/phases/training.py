@@ -6,18 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.asks import FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
+from common.errors import UpdateRejected
 from common.study.phases import PhaseName
 from common.updates.differences import apply
-from common.updates.fixed_point import MOST_EXAMPLES
-from common.updates.moments import moments
+from common.updates.moments import moment_bounds, moments
 from common.wire import Reply
 from server.aggregation import RunningMean, RunningSum
 from server.conduct import Conduct, told_as
-from server.intake import check_arrays, check_examples, check_norm
+from server.intake import check_arrays, check_examples, check_norm, check_range
 
 
 def gather_moments(
-    conduct: Conduct, phase: PhaseName, parts: Sequence[str], width: int
+    conduct: Conduct, phase: PhaseName, width: int
 ) -> dict[str, NDArray[np.float32]]:
     """Ask for sums of the concatenated features; return `mean` and `scale`, float32 (width,)."""
     total = RunningSum({name: np.zeros(width, np.int64) for name in ("sum", "square")})
@@ -25,11 +25,13 @@ def gather_moments(
 
     def take(site: str, reply: Reply) -> None:
         told = told_as(MomentsTold, reply)
-        check_examples(site, told.examples, MOST_EXAMPLES)
+        check_examples(site, told.examples, conduct.most_examples(site, "train"))
+        check_arrays(site, reply.arrays, total.sums, np.int64)
+        check_range(site, reply.arrays, moment_bounds(told.examples))
         total.add(site, reply.arrays)
         examples[site] = told.examples
 
-    conduct.ask(phase, 0, MomentsAsk(), parts, take)
+    conduct.ask(phase, 0, MomentsAsk(), take)
     return moments(total.sums, sum(examples.values()))
 
 
@@ -39,7 +41,6 @@ def train_round(
     number: int,
     stage: Stage,
     trained: Sequence[str],
-    given: Sequence[str],
     norm_bound: float,
 ) -> None:
     """Run one round: w <- w + sum_i n_i d_i / sum_i n_i (McMahan et al. 2017, Algorithm 1).
@@ -50,7 +51,6 @@ def train_round(
         number: the round.
         stage: what the sites train.
         trained: the parts whose differences come back.
-        given: the parts that the sites need besides.
         norm_bound: largest Euclidean norm of an accepted update.
     """
     held = {
@@ -63,12 +63,13 @@ def train_round(
 
     def take(site: str, reply: Reply) -> None:
         told = told_as(FitTold, reply)
+        _check_told(conduct, site, told)
         check_arrays(site, reply.arrays, held, np.float16)
         check_norm(site, reply.arrays, norm_bound)
         mean.add(site, told.examples, reply.arrays)
         told_by[site] = told
 
-    sites = conduct.ask(phase, number, FitAsk(stage=stage), (*trained, *given), take)
+    sites = conduct.ask(phase, number, FitAsk(stage=stage), take)
     updated = apply(held, mean.mean())
     for part in trained:
         prefix = f"{part}/"
@@ -84,6 +85,18 @@ def train_round(
     curves = conduct.facts.setdefault("curves", {})
     curves.setdefault(phase, []).append({"round": number, "stage": stage, **point})
     conduct.finish(phase, number, stage=stage, sites=sorted(sites), **point)
+
+
+def _check_told(conduct: Conduct, site: str, told: FitTold) -> None:
+    check_examples(site, told.examples, conduct.most_examples(site, "train"))
+    held_back = conduct.most_examples(site, "validation")
+    if not told.validation_correct <= told.validation_examples <= held_back:
+        raise UpdateRejected(
+            site,
+            f"it tells of {told.validation_correct} right among {told.validation_examples} "
+            f"validation images, where at most {held_back} can be",
+            fix="compare with this site's census; restart the run if its images have changed",
+        )
 
 
 def _curve_point(told: Sequence[FitTold]) -> dict[str, float | None]:

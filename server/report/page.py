@@ -1,7 +1,6 @@
 """A run's report: one HTML file that needs nothing besides itself."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from common.errors import RunStopped
 from common.metrics import RunMetrics
+from common.whole_file import write_whole
 from server.report import figures, words
 from server.report.rows import (
     PARTS,
@@ -36,14 +36,10 @@ def write_report(metrics: RunMetrics, path: Path) -> None:
     Raises:
         RunStopped: it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(render_report(metrics), encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, render_report(metrics).encode())
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise RunStopped(
             f"the report cannot be written: {error.strerror}",
             fix="make room on the disk or correct its permissions, then write it again",

@@ -33,6 +33,13 @@ from common.commands import plain_errors
     help="Folder of cached activations; may be deleted at any time.  [default: OUT/cache]",
 )
 @click.option(
+    "--cache-gb",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Most disk that it may take.",
+)
+@click.option(
     "--numerics",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Compute as another run did, by its numerics.json, to repeat its bits.",
@@ -45,6 +52,7 @@ def run(
     weights: Path | None,
     out: Path,
     cache: Path | None,
+    cache_gb: float,
     numerics: Path | None,
     fresh: bool,
 ) -> None:
@@ -67,7 +75,7 @@ def run(
     console = Console()
     if found.data.kind == "synthetic":
         console.print("Images are generated: figures of this run say nothing about patients.")
-    places = Places(data, weights, out, cache or out / "cache", numerics)
+    places = Places(data, weights, out, cache or out / "cache", cache_gb, numerics)
     try:
         with progress_for(console) as watch:
             folder = simulate(found, study, places, watch, fresh=fresh)

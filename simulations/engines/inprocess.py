@@ -1,5 +1,6 @@
 """Both sides in one process: a Flower Grid whose nodes are functions, without sockets."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from flwr.app import Error, Message, RecordDict
@@ -11,6 +12,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from common.flower import from_records, to_records
 
+_LOG = logging.getLogger("leukofed")
 Handle = Callable[[bytes], bytes]
 Fault = Callable[[bytes], bytes | None]
 
@@ -93,6 +95,7 @@ class LoopbackGrid(Grid):
             if data is not None and site in self._faults:
                 data = self._faults[site](data)
         except Exception as error:  # a node's outermost frame, as in the site's own app
+            _LOG.exception("site %s failed; its reply is lost", site)
             failure = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error).__name__)
             return Message(failure, reply_to=message)
         return None if data is None else Message(to_records(data), reply_to=message)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from client.boosting import level_sums
 from common.boosting.grid import bin_features, log_grid
-from common.boosting.growing import RoundState, grow, start_round, state_from_arrays
+from common.boosting.growing import RoundState, grow, start_round
 from common.boosting.histograms import check_sums
 from common.boosting.rules import Rules
 from common.boosting.sampling import drawn_columns
@@ -62,8 +62,9 @@ def keep(rules: Rules, forest: Forest, state: RoundState) -> tuple[Forest, Round
 
 
 def restart(rules: Rules, forest: Forest, state: RoundState) -> tuple[Forest, RoundState]:
-    read = forest_from_arrays(forest.to_arrays(), rules)
-    return read, state_from_arrays(state.to_arrays(), rules)
+    """Carry the trees through their table, as a message does."""
+    partial = forest_from_arrays(state.partial.to_arrays(), rules, rounds=1)
+    return forest_from_arrays(forest.to_arrays(), rules), replace(state, partial=partial)
 
 
 def train(

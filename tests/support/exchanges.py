@@ -4,7 +4,17 @@ from typing import Any
 
 import numpy as np
 
-from common.asks import Ask, BoosterAsk, BoosterTold, CensusAsk, FitAsk, FitTold, Told
+from common.asks import (
+    NEEDED_PARTS,
+    Ask,
+    BoosterAsk,
+    BoosterTold,
+    CensusAsk,
+    FitAsk,
+    FitTold,
+    Told,
+    work_of,
+)
 from common.study.schema import LabelSet, Study
 from common.wire import Reply, Request, Step, encode_reply
 
@@ -18,12 +28,17 @@ SUMS = {"sums": np.arange(12, dtype=np.int64).reshape(3, 4)}
 
 
 def request(ask: Ask | None = None, parts: dict[str, str] | None = None, **step: Any) -> Request:
-    """Ask site north for level 0 of booster round 1; `step` overrides where in the run."""
+    """Ask site north for level 0 of booster round 1; `step` overrides where in the run.
+
+    Without `parts`, the request names those that the work needs, with made-up digests.
+    """
     place: dict[str, Any] = {
         "study": STUDY.digest, "run": "run-1", "phase": "booster", "round": 1, "exchange": 0,
         "site": "north",
     }  # fmt: skip
-    return Request(Step(**(place | step)), ask or BoosterAsk(level=0), parts or {})
+    wanted = ask or BoosterAsk(level=0)
+    named = dict.fromkeys(NEEDED_PARTS[work_of(wanted)], "0" * 64) if parts is None else parts
+    return Request(Step(**(place | step)), wanted, named)
 
 
 def census_request(**step: Any) -> Request:

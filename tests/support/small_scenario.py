@@ -59,6 +59,6 @@ def run_small(
     numerics = folder / "numerics.json"
     folder.mkdir(parents=True, exist_ok=True)
     numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
-    places = Places(None, None, folder / "runs", cache or folder / "cache", numerics)
+    places = Places(None, None, folder / "runs", cache or folder / "cache", numerics=numerics)
     found, study = load_scenario(scenario)
     return simulate(found, study, places, watch, fresh=False)

@@ -10,7 +10,7 @@ from safetensors.numpy import load, save
 
 from client.boosting import gradients, level_sums, softmax
 from common.boosting.grid import bin_features, log_grid
-from common.boosting.growing import grow, start_round, state_from_arrays
+from common.boosting.growing import grow, start_round
 from common.boosting.histograms import check_sums
 from common.boosting.rules import Rules, rules_of
 from common.boosting.sampling import drawn_columns
@@ -120,27 +120,6 @@ def test_a_false_form_is_refused() -> None:
     assert len(forest_from_arrays(good, RULES, rounds=1).trees) == RULES.trees
     with pytest.raises(CorruptFile, match="another number of rounds"):
         forest_from_arrays(good, RULES, rounds=2)
-
-
-def test_a_false_state_is_refused() -> None:
-    bins = np.array([[0, 1, 2], [3, 2, 1], [1, 1, 1]], np.uint8)
-    labels = np.array([0, 1, 1])
-    start = start_round(RULES, 1)
-    sums = level_sums(
-        bins, labels, rules=RULES, forest=Forest(()), partial=start.partial, round_=1, level=0
-    )
-    good = grow(RULES, start, sums).to_arrays()
-    assert state_from_arrays(good, RULES).level == 1
-    for change in (
-        {"place": np.array([0, 1])},
-        {"place": np.array([1, 0])},
-        {"place": np.array([1, 3])},
-        {"place": np.array([1])},
-        {"parents": good["parents"][:-1]},
-        {"parents": good["parents"].astype(np.float64)},
-    ):
-        with pytest.raises(CorruptFile):
-            state_from_arrays(good | change, RULES)
 
 
 def test_one_round_by_hand() -> None:

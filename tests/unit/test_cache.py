@@ -66,7 +66,7 @@ def test_room_is_made_by_removing_what_was_unused_for_longest(tmp_path: Path) ->
         before.shelf(name, (100,), np.float32).append(["x"], np.ones((1, 100), np.float32))
     before.close()
     now = ActivationCache(tmp_path, 1000)
-    now.make_room(now.shelf("mine", (100,), np.float32), 1)
+    now.make_room((now.shelf("mine", (100,), np.float32), 1))
     now.close()
     left = ActivationCache(tmp_path, 10**6)
     assert len(left.shelf("old", (100,), np.float32)) == 0
@@ -76,7 +76,35 @@ def test_room_is_made_by_removing_what_was_unused_for_longest(tmp_path: Path) ->
 def test_a_limit_too_small_says_what_is_needed(tmp_path: Path) -> None:
     cache = ActivationCache(tmp_path, 1000)
     with pytest.raises(DataError, match="limit_gb"):
-        cache.make_room(cache.shelf("mine", (100,), np.float32), 3)
+        cache.make_room((cache.shelf("mine", (100,), np.float32), 3))
+
+
+def test_room_is_made_for_all_shelves_together(tmp_path: Path) -> None:
+    cache = ActivationCache(tmp_path, 1000)
+    shelves = [cache.shelf(name, (100,), np.float32) for name in ("a", "b")]
+    cache.make_room(*((shelf, 1) for shelf in shelves))
+    with pytest.raises(DataError, match="limit_gb"):
+        cache.make_room((shelves[0], 1), (shelves[1], 2))
+
+
+def test_a_key_is_stored_once(tmp_path: Path) -> None:
+    shelf = ActivationCache(tmp_path, 10**6).shelf("mine", (2,), np.float32)
+    rows = np.arange(4, dtype=np.float32).reshape(2, 2)
+    with pytest.raises(ValueError, match="stored once"):
+        shelf.append(["x", "x"], rows)
+    shelf.append(["x", "y"], rows)
+    with pytest.raises(ValueError, match="stored once"):
+        shelf.append(["y", "z"], rows)
+    np.testing.assert_array_equal(shelf.read(["y", "x"]), rows[::-1])
+
+
+def test_a_shelf_with_repeated_keys_is_begun_anew(tmp_path: Path) -> None:
+    cache = ActivationCache(tmp_path, 10**6)
+    shelf = cache.shelf("mine", (2,), np.float32)
+    shelf.append(["x", "y"], np.zeros((2, 2), np.float32))
+    (shelf.folder / "keys.txt").write_text("x\nx\n")
+    cache.close()
+    assert len(ActivationCache(tmp_path, 10**6).shelf("mine", (2,), np.float32)) == 0
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -128,14 +128,14 @@ def test_another_studys_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_a_crash_between_files_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     Checkpoints(tmp_path).save(state(1, 1, 1.0), STUDY, "backbones")
-    (tmp_path / "0002-backbones-2.json.tmp").write_text('{"format"')
-    (tmp_path / "parts" / f"{part(2.0).digest}.safetensors.tmp").write_bytes(b"half")
+    (tmp_path / ".0002-backbones-2.json.part").write_text('{"format"')
+    (tmp_path / "parts" / f".{part(2.0).digest}.safetensors.part").write_bytes(b"half")
     resumed = Checkpoints(tmp_path)
     found = resumed.latest(STUDY, note=fail)
     assert found is not None
     assert found.position == (1, 1)
     resumed.save(state(1, 2, 2.0), STUDY, "backbones")
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_disk_that_refuses_stops_the_run(tmp_path: Path) -> None:

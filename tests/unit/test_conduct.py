@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from common.asks import BoosterAsk, BoosterTold, CensusAsk, FitTold
+from common.asks import NEEDED_PARTS, BoosterAsk, BoosterTold, CensusAsk, FitTold
 from common.errors import RunStopped
 from common.record import Record, read_record
 from common.wire import Reply, decode_request
@@ -39,7 +39,7 @@ class Node:
 
 
 def new_state() -> State:
-    return State((0, 0), {"model": Part.of(MODEL)}, {})
+    return State((0, 0), {name: Part.of(MODEL) for name in NEEDED_PARTS["booster"]}, {})
 
 
 def opened(folder: Path, node: Node | None = None, state: State | None = None) -> Conduct:
@@ -55,9 +55,7 @@ def opened(folder: Path, node: Node | None = None, state: State | None = None) -
 
 def ask(conduct: Conduct, number: int, **options: Any) -> dict[str, Reply]:
     taken: dict[str, Reply] = {}
-    accepted = conduct.ask(
-        "booster", number, BoosterAsk(level=0), ("model",), taken.__setitem__, **options
-    )
+    accepted = conduct.ask("booster", number, BoosterAsk(level=0), taken.__setitem__, **options)
     assert set(accepted) == set(taken)
     return taken
 
@@ -104,8 +102,8 @@ def test_costs_go_on_from_the_checkpoint(tmp_path: Path) -> None:
     ask(first, 2)  # after the checkpoint: lost with the process, and asked again
     lost = {site: list(found) for site, found in node.bytes.items()}
     resumed = opened(tmp_path, Node())
-    after_one = opened(tmp_path, Node()).rounds.accounts.total("booster")
-    assert 0 < after_one.up < sum(up for _, up in lost.values())
+    after_one = opened(tmp_path, Node()).rounds.accounts.phases["booster"]
+    assert 0 < sum(cost.up for cost in after_one.values()) < sum(up for _, up in lost.values())
 
     second = Node()
     resumed = opened(tmp_path, second)
@@ -113,12 +111,9 @@ def test_costs_go_on_from_the_checkpoint(tmp_path: Path) -> None:
     assert set(taken) == {"north", "south"}
     for found in taken.values():
         np.testing.assert_array_equal(found.arrays["sums"], SUMS["sums"])
-    total = resumed.rounds.accounts.total("booster")
-    assert total == after_one + Cost(
-        sum(down for down, _ in second.bytes.values()),
-        sum(up for _, up in second.bytes.values()),
-        2 * 0.25,
-    )
+    assert resumed.rounds.accounts.phases["booster"] == {
+        site: after_one[site] + Cost(down, up, 0.25) for site, (down, up) in second.bytes.items()
+    }
 
 
 def test_the_cohort_is_the_studys_sites_until_the_census_says_less(tmp_path: Path) -> None:
@@ -138,9 +133,9 @@ def test_a_part_travels_once_to_a_site(tmp_path: Path) -> None:
     conduct = opened(tmp_path, node)
     ask(conduct, 1)
     ask(conduct, 2)
-    conduct.hold("model", {"w": MODEL["w"] * 2})
+    conduct.hold("booster", {"w": MODEL["w"] * 2})
     ask(conduct, 3)
-    assert node.travelled == [{"model"}] * 2 + [set()] * 2 + [{"model"}] * 2
+    assert node.travelled == [set(NEEDED_PARTS["booster"])] * 2 + [set()] * 2 + [{"booster"}] * 2
 
 
 def test_a_reply_of_another_kind_is_a_fault_of_ours() -> None:

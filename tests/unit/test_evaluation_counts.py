@@ -73,18 +73,13 @@ def test_a_groups_right_and_wrong_images_stay_together() -> None:
     np.testing.assert_allclose(accuracy(counts.replicate_confusion), 1 / 3)
 
 
-def test_every_class_keeps_its_number_of_groups() -> None:
-    truth = [0] * 20 + [1] * 6
-    counts = count(truth, truth, [i // 2 for i in range(26)])
-    drawn = counts.replicate_confusion.sum(axis=2)
-    assert_array_equal(drawn, np.tile([20, 6], (50, 1)))
-
-
-def test_a_mixed_group_belongs_to_its_most_frequent_class() -> None:
-    """The lone group of class 0 and the one of mostly class 1 are strata of one: always drawn."""
-    truth = [0, 0, 1, 1, 1, 0]
-    counts = count(truth, truth, ["a", "a", "b", "b", "b", "b"])
-    assert_array_equal(counts.replicate_confusion, np.tile(counts.confusion, (50, 1, 1)))
+def test_the_only_group_of_a_class_may_be_drawn_never_or_often() -> None:
+    """Drawn once every time, it would count as if another patient could not have come."""
+    truth = [0] * 4 + [1] * 8
+    counts = count(truth, truth, [i // 4 for i in range(12)], replicates=400)
+    drawn = counts.replicate_confusion[:, 0].sum(axis=1) // 4
+    times = np.bincount(drawn, minlength=4) / 400
+    np.testing.assert_allclose(times, np.array([8, 12, 6, 1]) / 27, atol=0.08)  # binomial(3, 1/3)
 
 
 def test_replicates_of_scores_are_of_the_same_draws() -> None:

@@ -4,8 +4,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from client.site_config import Numerics
@@ -20,7 +20,7 @@ def separable(n: int = 120) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     generator = stream(3, "fit test")
     labels = generator.integers(0, 3, n)
     rows = generator.normal(size=(n, 5)).astype(np.float32)
-    rows[np.arange(n), labels] += 2.5
+    rows[np.arange(n), labels] += 1.5
     return rows, labels
 
 

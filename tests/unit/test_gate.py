@@ -1,51 +1,108 @@
+from typing import Any
+
 import pytest
 
 from client.egress.gate import check_request, check_size
 from client.site_config import Limits
 from common.asks import (
+    NEEDED_PARTS,
     Ask,
     BoosterAsk,
     CalibrationAsk,
     CensusAsk,
+    ClassifierName,
     EvaluationAsk,
     FitAsk,
     MomentsAsk,
+    Work,
 )
 from common.errors import RequestRefused
 from common.study.phases import PHASE_ORDER
-from tests.support.exchanges import STUDY, census_request, fit_request, request
+from common.wire import Request
+from tests.support.exchanges import STUDY, census_request, request
 
-ASKS: dict[str, Ask] = {
+EVALUATION: dict[ClassifierName, float] = {"booster": 1.0, "softmax": 1.0}
+ASKS: dict[Work, Ask] = {
     "census": CensusAsk(),
     "moments": MomentsAsk(),
-    "heads": FitAsk(stage="heads"),
-    "tails": FitAsk(stage="tails"),
-    "fusion": FitAsk(stage="fusion"),
+    "fit heads": FitAsk(stage="heads"),
+    "fit tails": FitAsk(stage="tails"),
+    "fit fusion": FitAsk(stage="fusion"),
     "booster": BoosterAsk(level=0),
     "calibration": CalibrationAsk(),
-    "evaluation": EvaluationAsk(temperatures={"booster": 1.0, "softmax": 1.0}),
+    "evaluation": EvaluationAsk(temperatures=EVALUATION),
 }
-PLACES = {
-    "census": {"census"},
-    "moments": {"backbones", "fusion"},
-    "heads": {"backbones"},
-    "tails": {"backbones"},
-    "fusion": {"fusion"},
-    "booster": {"booster"},
-    "calibration": {"calibration"},
-    "evaluation": {"evaluation"},
+# The default study by hand: 3 head rounds, 4 tail rounds, 6 of fusion, 6 of the booster.
+PLACES: dict[Work, set[tuple[str, int]]] = {
+    "census": {("census", 1)},
+    "moments": {("backbones", 0), ("fusion", 0)},
+    "fit heads": {("backbones", n) for n in (1, 2, 3)},
+    "fit tails": {("backbones", n) for n in (4, 5, 6, 7)},
+    "fit fusion": {("fusion", n) for n in range(1, 7)},
+    "booster": {("booster", n) for n in range(1, 7)},
+    "calibration": {("calibration", 1)},
+    "evaluation": {("evaluation", 1)},
 }
+
+
+def asking(work: Work, ask: Ask | None = None, **step: Any) -> Request:
+    return request(ask or ASKS[work], **step)
 
 
 @pytest.mark.parametrize("work", ASKS)
 @pytest.mark.parametrize("phase", PHASE_ORDER)
-def test_each_work_is_let_in_under_its_own_phase_only(work: str, phase: str) -> None:
-    asked = request(ASKS[work], phase=phase)
-    if phase in PLACES[work]:
-        check_request(asked, STUDY, Limits(), answered=0)
-    else:
-        with pytest.raises(RequestRefused, match=f"phase {phase} does not include"):
+def test_each_work_is_let_in_in_its_own_rounds_only(work: Work, phase: str) -> None:
+    for number in range(9):
+        asked = asking(work, phase=phase, round=number)
+        if (phase, number) in PLACES[work]:
             check_request(asked, STUDY, Limits(), answered=0)
+        else:
+            with pytest.raises(RequestRefused, match=r"of this study (asks for|does not exist)"):
+                check_request(asked, STUDY, Limits(), answered=0)
+
+
+def test_a_round_has_no_further_exchanges() -> None:
+    """Else each would be one more answer, to other parts of the model."""
+    for work, places in PLACES.items():
+        if work in ("booster", "evaluation"):
+            continue
+        for phase, number in places:
+            with pytest.raises(RequestRefused, match="exchange 1 of phase"):
+                check_request(
+                    asking(work, phase=phase, round=number, exchange=1), STUDY, Limits(), answered=0
+                )
+
+
+def test_evaluation_predicts_each_held_back_part_once_and_never_the_training_part() -> None:
+    for exchange in range(4):
+        for part in ("train", "validation", "test"):
+            ask = EvaluationAsk(part=part, temperatures=EVALUATION)
+            asked = asking("evaluation", ask, phase="evaluation", round=1, exchange=exchange)
+            if (exchange, part) in ((0, "test"), (1, "validation")):
+                check_request(asked, STUDY, Limits(), answered=0)
+            else:
+                with pytest.raises(RequestRefused, match="none of the study's"):
+                    check_request(asked, STUDY, Limits(), answered=0)
+
+
+def test_the_booster_may_start_a_round_again_once_for_every_site_that_is_lost() -> None:
+    """Two sites, four levels: eight exchanges."""
+    for level, exchange in ((0, 0), (3, 3), (0, 4), (3, 7)):
+        asked = asking("booster", BoosterAsk(level=level), exchange=exchange)
+        check_request(asked, STUDY, Limits(), answered=0)
+    for level, exchange in ((4, 4), (0, 8)):
+        with pytest.raises(RequestRefused, match="none of the study's"):
+            check_request(
+                asking("booster", BoosterAsk(level=level), exchange=exchange), STUDY, Limits(),
+                answered=0,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{"booster"}, {"diary"}])
+def test_the_parts_named_are_those_that_the_work_needs(change: set[str]) -> None:
+    named = set(NEEDED_PARTS["booster"]) ^ change
+    with pytest.raises(RequestRefused, match="needs other parts"):
+        check_request(request(parts=dict.fromkeys(named, "0" * 64)), STUDY, Limits(), answered=0)
 
 
 def test_a_phase_that_the_hospital_leaves_out_is_refused() -> None:
@@ -61,26 +118,11 @@ def test_a_phase_that_no_study_has_is_refused() -> None:
         check_request(request(phase="mining"), STUDY, Limits(), answered=0)
 
 
-@pytest.mark.parametrize(
-    ("stage", "phase", "last"), [("tails", "backbones", 7), ("fusion", "fusion", 6)]
-)
-def test_no_round_beyond_the_approved_study_is_worked_on(stage: str, phase: str, last: int) -> None:
-    check_request(fit_request(stage, phase=phase, round=last), STUDY, Limits(), answered=0)
-    with pytest.raises(RequestRefused, match=f"beyond the study's last, {last}"):
-        check_request(fit_request(stage, phase=phase, round=last + 1), STUDY, Limits(), answered=0)
-
-
-def test_the_census_is_taken_once() -> None:
-    check_request(census_request(round=1), STUDY, Limits(), answered=0)
-    with pytest.raises(RequestRefused, match="beyond"):
-        check_request(census_request(round=2), STUDY, Limits(), answered=0)
-
-
 def test_the_last_allowed_answer_is_given_and_no_more() -> None:
     limits = Limits(most_rounds=3)
-    check_request(request(), STUDY, limits, answered=2)
+    check_request(asking("booster"), STUDY, limits, answered=2)
     with pytest.raises(RequestRefused, match="had 3 answers, and the site allows 3"):
-        check_request(request(), STUDY, limits, answered=3)
+        check_request(asking("booster"), STUDY, limits, answered=3)
 
 
 def test_a_reply_may_be_as_large_as_the_limit() -> None:

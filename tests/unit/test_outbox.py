@@ -94,7 +94,7 @@ def test_another_run_forgets_nothing(door: Door) -> None:
 
 def test_a_refused_request_forgets_nothing(door: Door) -> None:
     first = answer(door, round=1)
-    with pytest.raises(RequestRefused, match="beyond"):
+    with pytest.raises(RequestRefused, match="does not exist"):
         door.admit(request(round=99), STUDY)
     assert door.earlier(request(round=1)) == first
 

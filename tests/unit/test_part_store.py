@@ -41,7 +41,7 @@ def config(folder: Path) -> SiteConfig:
 def test_a_new_site_asks_for_every_part_that_did_not_travel() -> None:
     assert PartStore().take(asking({"heads": HEADS, "tails": TAILS})) == ["heads", "tails"]
     assert PartStore().take(asking({"heads": HEADS, "tails": TAILS}, ("tails",))) == ["heads"]
-    assert PartStore().take(request()) == []
+    assert PartStore().take(request(parts={})) == []
 
 
 def test_parts_that_came_once_are_held() -> None:

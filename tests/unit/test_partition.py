@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.data.manifest import read_manifest
+from client.data.manifest import read_manifest, read_table
 from common.errors import DataError
 from common.seeds import stream
 from common.study.data import Split
@@ -17,8 +17,6 @@ from simulations.partition import (
     Row,
     assign,
     partition,
-    read_rows,
-    table,
     write_partition,
 )
 from simulations.scenario import BalancedGroups, ByColumn, Iid, Partition, load_scenario
@@ -235,56 +233,13 @@ def test_a_written_partition_is_a_manifest_for_each_site(tmp_path: Path) -> None
         (images / row["path"]).touch()
     divided = put(rows, IID)
     write_partition(divided, tmp_path / "run.csv")
-    assert read_rows(tmp_path / "run.csv") == divided
+    assert [row for _, row in read_table(tmp_path / "run.csv", {})] == divided
     assert [path.name for path in tmp_path.glob("run*")] == ["run.csv"]
     for site in SITES:
         manifest = read_manifest(tmp_path / "run.csv", ("a", "b"), only={"site": site}, root=images)
         mine = [row for row in divided if row["site"] == site]
         assert [example.image.name for example in manifest.examples] == [r["path"] for r in mine]
         assert [example.split for example in manifest.examples] == [r["split"] for r in mine]
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("path;label\na.png;x\n", "lacks the column path"),
-        ("path,class\na.png,x\n", "lacks the column label"),
-        ("path,label\n", "has no rows"),
-        ("path,label\na.png,x,y\n", "more cells than columns"),
-        ('path,label\n"a.png,x\n', "cannot be read"),
-    ],
-)
-def test_a_manifest_that_cannot_be_used(tmp_path: Path, text: str, problem: str) -> None:
-    path = tmp_path / "manifest.csv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=problem):
-        read_rows(path)
-
-
-def test_a_missing_manifest_and_short_rows(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read \\(FileNotFoundError\\)"):
-        read_rows(tmp_path / "manifest.csv")
-    (tmp_path / "manifest.csv").write_text("\ufeffpath,label,patient\na.png,x\n")
-    assert read_rows(tmp_path / "manifest.csv") == [{"path": "a.png", "label": "x", "patient": ""}]
-
-
-def test_the_table_counts_images_and_groups() -> None:
-    rows = [
-        {"path": f"{i}.png", "label": label, "patient": patient, "site": site, "split": part}
-        for i, (label, patient, site, part) in enumerate(
-            [
-                ("a", "p1", "north", "train"),
-                ("a", "p1", "north", "train"),
-                ("b", "p2", "north", "test"),
-                ("b", "p3", "south", "test"),
-            ]
-        )
-    ]
-    lines = [line.split() for line in table(rows, ["patient"]).splitlines()]
-    assert lines[0] == ["site", "part", "a", "b", "all"]
-    assert ["north", "train", "2", "(1)", "0", "(0)", "2", "(1)"] in lines
-    assert ["all", "test", "0", "(0)", "2", "(2)", "2", "(2)"] in lines
-    assert len(lines) == 1 + 3 * 3
 
 
 @pytest.mark.real

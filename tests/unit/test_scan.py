@@ -35,7 +35,7 @@ def test_digests_are_of_the_bytes(tmp_path: Path) -> None:
     manifest = site(tmp_path, "a x p1, b y p2", a=b"one", b=b"two")
     found = scan(manifest)
     assert [e.digest for e in found.examples] == [digest_bytes(b"one"), digest_bytes(b"two")]
-    assert (found.excluded, found.joined_groups) == ({}, 0)
+    assert found.excluded == {}
 
 
 @pytest.mark.parametrize("rows", ["b x p2, a x p1, c y p3", "c y p3, a x p1, b x p2"])
@@ -46,7 +46,6 @@ def test_of_duplicates_the_first_by_path_stays_and_their_patients_are_one(
     assert {e.image.stem: e.group for e in found.examples} == {"a": "p1", "c": "p3"}
     assert found.excluded == {SAME_LABEL: 1}
     assert names(found.left_out[SAME_LABEL]) == ["b"]
-    assert found.joined_groups == 1
 
 
 def test_a_dropped_duplicate_still_joins_other_images(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from common.asks import CensusAsk, CensusTold
 from common.study.phases import FusionPhase
 from common.study.schema import LabelSet, Study
 from common.wire import Request, Step, decode_reply, encode_request
+from simulations.scenario import POOLED
 from simulations.synthetic import SiteShare, SyntheticSettings, write_dataset
-from simulations.virtual_sites import POOLED, VirtualSites
+from simulations.virtual_sites import VirtualSites
 from tests.support.small import small_study
 
 STUDY = small_study()
