@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that the code knows best: study.md, site.md and cli.md."""
+"""Writes the pages of docs/ that the code knows best."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,11 @@ from pydantic import BaseModel
 
 from client.cli.main import main as site_command
 from client.site_config import SiteConfig
+from common.metrics import RunMetrics
 from common.study.schema import Study
 from server.cli.main import main as server_command
 from simulations.cli.main import main as sim_command
+from simulations.scenario import Scenario
 
 FOLDER = Path(__file__).parent
 Schema = Mapping[str, Any]
@@ -43,6 +45,19 @@ def pages() -> dict[str, str]:
             "What only the hospital may decide; no study can change it. Relative paths start at\n"
             "the file's folder. An example is `configs/sites/hospital.example.yaml`.",
             SiteConfig,
+        ),
+        "scenario.md": _settings_page(
+            "The scenario file",
+            "What `leukofed-sim run` runs: a study, a dataset divided among virtual sites, and\n"
+            "the arms to compare. Examples lie in `configs/scenarios/`.",
+            Scenario,
+        ),
+        "metrics.md": _settings_page(
+            "metrics.json",
+            "Every figure of a run, in its folder and in the release; null where there is none.\n"
+            "`arms.federated`, `arms.local_only.SITE`, ... hold the booster's figures, and under\n"
+            "`softmax` those of the head that it replaces.",
+            RunMetrics,
         ),
         "cli.md": _commands_page(),
     }
@@ -112,11 +127,15 @@ def _type(schema: Schema) -> str:
     for several in ("anyOf", "oneOf"):
         if several in schema:
             return " or ".join(_type(one) for one in schema[several])
+    if "prefixItems" in schema:
+        entries = [_type(one) for one in schema["prefixItems"]]
+        return f"{len(entries)} entries of {' and '.join(dict.fromkeys(entries))}"
     if schema.get("type") == "array":
         one = _type(schema["items"])
         return f"list of ({one})" if " or " in one else f"list of {one}"
     if schema.get("type") == "object":
-        return f"map to {_type(schema['additionalProperties'])}"
+        inner = schema["additionalProperties"]
+        return f"map to {_type(inner if isinstance(inner, Mapping) else {})}"
     return str(schema.get("format", schema.get("type", "any")))
 
 

@@ -1,6 +1,5 @@
 """The scenario file: a study, a dataset divided among virtual sites, and the arms to compare."""
 
-import re
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validat
 from common.digests import digest_value
 from common.errors import ConfigError
 from common.study.data import GROUP_ORDER, GroupColumn, Split
-from common.study.schema import SITE_NAME, Study, load_study
+from common.study.schema import Study, load_study
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
 from simulations.synthetic import SyntheticSettings
@@ -43,22 +42,6 @@ class SyntheticData(Strict):
     """Which of the two kinds."""
     settings: SyntheticSettings = SyntheticSettings()
     """What is generated: seed, patients of each site, images of each patient, size."""
-
-    @model_validator(mode="after")
-    def _can_be_drawn(self) -> "SyntheticData":
-        held_back = (self.settings.validation, self.settings.test)
-        patients = [n for share in self.settings.sites for n in (*share.train, *held_back)]
-        names = [share.name for share in self.settings.sites]
-        if not names or len(set(names)) < len(names):
-            raise ValueError("settings.sites: name at least one site, and none twice")
-        if not all(re.fullmatch(SITE_NAME, name) for name in names):
-            raise ValueError("settings.sites: names are lower-case letters, digits and hyphens")
-        if min(patients) < 0 or self.settings.fields < 1 or not 32 <= self.settings.size <= 1024:
-            raise ValueError(
-                "settings: numbers of patients must be at least 0, fields at least 1, "
-                "size from 32 to 1024"
-            )
-        return self
 
 
 class Dividing(Strict):

@@ -8,10 +8,12 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
+from pydantic import Field, model_validator
 
 from common.digests import digest_value
 from common.errors import ConfigError
@@ -23,6 +25,8 @@ from common.imaging.synthetic import (
     smear_field,
 )
 from common.seeds import stream
+from common.study.schema import SiteName
+from common.study.strict import Strict
 
 MANIFEST = "manifest.csv"
 _SETTINGS = "settings.json"  # written last: a folder that holds it is whole
@@ -32,42 +36,43 @@ _VERSION = 1  # of the drawing; raise it when the same settings give other pictu
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class SiteShare:
-    """One virtual site.
-
-    Args:
-        name: lower-case letters, digits, hyphens.
-        train: patients to train on, one number per class in the order of `CLASSES`.
-    """
-
-    name: str
-    train: tuple[int, int, int, int]
+Patients = Annotated[int, Field(ge=0, le=10_000)]
 
 
-@dataclass(frozen=True)
-class SyntheticSettings:
-    """What is generated.
+class SiteShare(Strict):
+    """One virtual site of generated smears."""
 
-    Args:
-        seed: every random stream derives from it.
-        sites: the virtual sites and their mix of classes.
-        validation: patients of every class that each site holds for validation.
-        test: patients of every class that each site holds back for the test.
-        fields: images of each patient.
-        size: side of an image, in pixels.
-    """
+    name: SiteName
+    """Lower-case letters, digits, hyphens; a site of the study."""
+    train: tuple[Patients, Patients, Patients, Patients]
+    """Patients to train on: Benign, Early, Pre, Pro."""
 
-    seed: int = 1
+
+class SyntheticSettings(Strict):
+    """Which smears are generated."""
+
+    seed: int = Field(default=1, ge=0, le=2**31 - 1)
+    """Every random stream derives from it."""
     sites: tuple[SiteShare, ...] = (
-        SiteShare("north", (11, 8, 2, 2)),
-        SiteShare("east", (2, 2, 11, 8)),
-        SiteShare("south", (8, 2, 2, 11)),
+        SiteShare(name="north", train=(11, 8, 2, 2)),
+        SiteShare(name="south", train=(8, 2, 2, 11)),
+        SiteShare(name="west", train=(2, 2, 11, 8)),
     )
-    validation: int = 1
-    test: int = 4
-    fields: int = 4
-    size: int = 128
+    """The virtual sites, each with its own laboratory and its own mix of classes."""
+    validation: Patients = 1
+    """Patients of every class that each site holds for validation."""
+    test: Patients = 4
+    """Patients of every class that each site holds back for the test."""
+    fields: int = Field(default=4, ge=1, le=1000)
+    """Images of each patient."""
+    size: int = Field(default=128, ge=32, le=1024)
+    """Side of an image, in pixels."""
+
+    @model_validator(mode="after")
+    def _sites_differ(self) -> "SyntheticSettings":
+        if not self.sites or len({share.name for share in self.sites}) < len(self.sites):
+            raise ValueError("sites: name at least one, and none twice")
+        return self
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def write_dataset(
     Raises:
         ConfigError: the folder holds something else.
     """
-    digest = digest_value({"version": _VERSION, "settings": asdict(settings)})
+    digest = digest_value({"version": _VERSION, "settings": settings.model_dump(mode="json")})
     found = folder / _SETTINGS
     if found.is_file():
         if _digest_in(found) == digest:
@@ -113,7 +118,7 @@ def write_dataset(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     _write(draft, settings, progress)
-    account = {"digest": digest, "version": _VERSION, "settings": asdict(settings)}
+    account = {"digest": digest, "version": _VERSION, "settings": settings.model_dump(mode="json")}
     text = json.dumps(account, indent=2) + "\n"
     (draft / _SETTINGS).write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

@@ -12,6 +12,7 @@ from common.digests import digest_value
 from common.model.initial import build_branches
 from common.model.network import Branch
 from common.study.schema import Study
+from common.yaml_file import dump_yaml
 from simulations.engines.inprocess import Handle
 from simulations.scenario import POOLED
 
@@ -66,17 +67,22 @@ class VirtualSites:
         return {name: partial(handle, site=site) for name, site in sites.items()}
 
     def site(self, name: str, studies: Sequence[Study]) -> Site:
-        """Return a site, or the pooled one, with these studies approved."""
+        """Return a site, or the pooled one, with these studies approved.
+
+        Its site file lies beside its log, for `leukofed-site log`.
+        """
         only = {} if name == POOLED else {"site": name}
         config = SiteConfig(
             name=name,
             images=Images(manifest=self.manifest, root=self.images, only=only),
-            state=self.folder / "sites" / name,
+            state=(self.folder / "sites" / name).resolve(),
             cache=Cache(folder=self.cache.folder),
             weights=self.weights,
             numerics=self.numerics,
             # Public images: nothing to withhold, and every arm must be asked.
             limits=Limits(fewest_examples=0, most_rounds=10**6),
         )
+        config.state.mkdir(parents=True, exist_ok=True)
+        (config.state / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
         approved = {study.digest: study for study in studies}
         return Site(config, approved, self.branches, self.cache, partial(self._watch, name))

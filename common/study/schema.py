@@ -24,8 +24,7 @@ from common.study.strict import Strict
 from common.yaml_file import load_yaml
 
 PROTOCOL = 1  # what requests and replies mean; sites and coordinator must agree on it
-SITE_NAME = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
-SiteName = Annotated[str, StringConstraints(pattern=SITE_NAME)]
+SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
 Kind = TypeVar("Kind")
 
 

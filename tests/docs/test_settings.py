@@ -6,8 +6,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from client.site_config import SiteConfig
+from common.metrics import RunMetrics
 from common.study.schema import Study
 from docs.generate import pages
+from simulations.scenario import Scenario
 
 
 def models(kind: Any, seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
@@ -21,9 +23,15 @@ def models(kind: Any, seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
         yield from models(inner, seen)
 
 
+ROOTS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("study.md", Study),
+    ("site.md", SiteConfig),
+    ("scenario.md", Scenario),
+    ("metrics.md", RunMetrics),
+)
 FIELDS = [
     (page, model.__name__, key, field)
-    for page, root in (("study.md", Study), ("site.md", SiteConfig))
+    for page, root in ROOTS
     for model in models(root, set())
     for key, field in model.model_fields.items()
 ]

@@ -151,11 +151,12 @@ def test_faults_of_the_scenario_itself(folder: Path, old: str, new: str, fault: 
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
-        ("sed: 1", "line 6: data.settings.sed: Unexpected keyword"),
-        ("fields: 0", "line 3: data: settings: numbers of patients must"),
-        ("size: 8", "line 3: data: settings: numbers of patients must"),
-        ("validation: -1", "line 3: data: settings: numbers of patients must"),
-        ("sites: []", "line 3: data: settings.sites: name at least one"),
+        ("sed: 1", "line 6: data.settings.sed: Extra inputs are not permitted"),
+        ("fields: 0", "line 6: data.settings.fields: Input should be greater"),
+        ("size: 8", "line 6: data.settings.size: Input should be greater"),
+        ("validation: -1", "line 6: data.settings.validation: Input should be greater"),
+        ("sites: []", "line 5: data.settings: sites: name at least one"),
+        ("sites: [{name: ../a, train: [1, 1, 1, 1]}]", "line 6: data.settings.sites[0].name"),
         ("sites: [{name: a, train: [1, 1, 1]}]", "line 6: data.settings.sites[0].train"),
     ],
 )
@@ -200,7 +201,9 @@ def test_the_generator_names_the_sites_of_the_synthetic_study(tmp_path: Path) ->
     assert isinstance(scenario.data, SyntheticData)
     assert isinstance(scenario.partition, ByColumn)
     few = SyntheticSettings(
-        sites=tuple(SiteShare(s.name, (1, 1, 1, 1)) for s in scenario.data.settings.sites),
+        sites=tuple(
+            SiteShare(name=s.name, train=(1, 1, 1, 1)) for s in scenario.data.settings.sites
+        ),
         test=1, fields=1, size=32,
     )  # fmt: skip
     manifest = write_dataset(tmp_path / "smears", few)

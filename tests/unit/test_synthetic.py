@@ -51,7 +51,10 @@ PLAIN = SiteStyle(
     red_cells=14,
 )
 SMALL = SyntheticSettings(
-    sites=(SiteShare("here", (2, 1, 1, 1)), SiteShare("there", (1, 1, 1, 3))),
+    sites=(
+        SiteShare(name="here", train=(2, 1, 1, 1)),
+        SiteShare(name="there", train=(1, 1, 1, 3)),
+    ),
     test=2,
     fields=2,
     size=48,

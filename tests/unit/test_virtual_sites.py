@@ -18,7 +18,10 @@ from tests.support.small import small_study
 STUDY = small_study()
 POOLED_STUDY = small_study(sites=(POOLED,))
 SETTINGS = SyntheticSettings(
-    sites=(SiteShare("north", (2, 1, 1, 1)), SiteShare("south", (1, 1, 1, 3))),
+    sites=(
+        SiteShare(name="north", train=(2, 1, 1, 1)),
+        SiteShare(name="south", train=(1, 1, 1, 3)),
+    ),
     test=1, fields=2, size=48,
 )  # fmt: skip
 
