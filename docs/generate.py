@@ -1,5 +1,6 @@
 """Writes the pages of docs/ that the code knows best."""
 
+import ast
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,12 @@ from simulations.scenario import Scenario
 
 FOLDER = Path(__file__).parent
 Schema = Mapping[str, Any]
+_PARTIES = {
+    "common": "What the parties agreed on.",
+    "client": "A hospital.",
+    "server": "The coordinator.",
+    "simulations": "The researcher's bench.",
+}
 _BOUNDS = {
     "minimum": ">= {}",
     "exclusiveMinimum": "> {}",
@@ -59,6 +66,7 @@ def pages() -> dict[str, str]:
             "`softmax` those of the head that it replaces.",
             RunMetrics,
         ),
+        "rooms.md": _rooms_page(),
         "cli.md": _commands_page(),
     }
 
@@ -160,6 +168,25 @@ def _bounds(schema: Schema) -> Iterator[str]:
         yield from _bounds(one)
     if isinstance(schema.get("items"), Mapping):
         yield from (f"each {bound}" for bound in _bounds(schema["items"]))
+
+
+def _rooms_page() -> str:
+    """List every module under its folder, each with the first sentence of its docstring."""
+    lines = [
+        "# The rooms",
+        "",
+        "Every module, by party. Made by `make docs` from the code; do not edit.",
+    ]
+    for party, meaning in _PARTIES.items():
+        lines += ["", f"## {party}", "", meaning, ""]
+        for path in sorted((FOLDER.parent / party).rglob("*.py")):
+            told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+            if path.name == "__init__.py":
+                continue
+            place = path.relative_to(FOLDER.parent / party).as_posix()
+            first = " ".join((told or "").partition("\n\n")[0].split())
+            lines.append(f"- `{place}`: {first}")
+    return "\n".join([*lines, ""])
 
 
 def _commands_page() -> str:
