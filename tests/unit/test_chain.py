@@ -105,3 +105,9 @@ def test_an_unreadable_file_and_foreign_tensors_are_told(tmp_path: Path) -> None
     (tmp_path / "mobilenetv3_small_050.safetensors").write_bytes(b"not tensors")
     with pytest.raises(WeightsError, match="cannot be read"):
         read_weights(network, SMALL, tmp_path)
+
+
+def test_images_too_small_for_a_backbone_are_told_with_their_size() -> None:
+    backbone = Backbone(architecture="inception_v3", cut="Mixed_7b", options={"aux_logits": False})
+    with pytest.raises(ConfigError, match="cannot take images of 32 x 32 pixels"):
+        check_is_chain(build_backbone(backbone, None), backbone, 32)

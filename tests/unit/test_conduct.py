@@ -10,6 +10,7 @@ from rich.console import Console
 from common.asks import NEEDED_PARTS, BoosterAsk, BoosterTold, CensusAsk, FitTold
 from common.errors import RunStopped
 from common.record import Record, read_record
+from common.updates.fixed_point import MOST_EXAMPLES
 from common.wire import Reply, decode_request
 from server.accounts import Cost
 from server.checkpoints import Checkpoints, Part, State
@@ -145,3 +146,17 @@ def test_a_reply_of_another_kind_is_a_fault_of_ours() -> None:
         told_as(FitTold, told)
     with pytest.raises(TypeError, match="NoneType"):
         told_as(BoosterTold, Reply(request(CensusAsk()).step, "", "refused"))
+
+
+def test_a_sites_examples_are_bounded_by_its_census_and_its_share(tmp_path: Path) -> None:
+    conduct = opened(tmp_path)
+    assert conduct.most_examples("north", "train") == MOST_EXAMPLES // 2
+    told = {
+        "examples": {"train": {"a": 30, "b": 12}, "test": {"a": 2**40}},
+        "withheld": {"train": ["c", "d"]},
+        "fewest_examples": 5,
+    }
+    conduct.facts["census"] = {"north": told}
+    assert conduct.most_examples("north", "train") == 30 + 12 + 2 * 4
+    assert conduct.most_examples("north", "test") == MOST_EXAMPLES // 2
+    assert conduct.most_examples("north", "validation") == 0

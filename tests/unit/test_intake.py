@@ -1,6 +1,6 @@
 """Intake: each fault of a reply is named, with its site and a remedy."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,8 +8,19 @@ from numpy.typing import NDArray
 
 from common.asks import CensusTold, FitAsk, FitTold, MomentsTold
 from common.errors import UpdateRejected
+from common.statistics.counts import EvaluationCounts, no_counts, tally
+from common.statistics.temperature import largest_sum, temperature_sums
+from common.updates.moments import moment_bounds, moment_sums
 from common.wire import Reply, Request, Step
-from server.intake import check_answers, check_arrays, check_examples, check_norm, printable
+from server.intake import (
+    check_answers,
+    check_arrays,
+    check_counts,
+    check_examples,
+    check_norm,
+    check_range,
+    printable,
+)
 
 STEP = Step(study="a" * 64, run="r1", phase="fusion", round=2, exchange=0, site="north")
 REQUEST = Request(STEP, FitAsk(stage="fusion"), {"fusion": "b" * 64})
@@ -120,3 +131,49 @@ def test_examples_are_bounded(examples: int) -> None:
 def test_a_sites_words_cannot_steer_a_terminal() -> None:
     assert printable("too few\x1b[2J\x9b1m\nrows") == "too few [2J 1m rows"
     assert len(printable("x" * 9999)) == 500
+
+
+def counted(examples: int = 40) -> EvaluationCounts:
+    chance = np.random.default_rng(3)
+    truth = chance.integers(0, 3, examples)
+    shares = chance.dirichlet([1, 1, 1], examples)
+    return tally(shares, truth, [i // 4 for i in range(examples)], 20, chance)
+
+
+def test_true_counts_are_believed() -> None:
+    for examples in (1, 7, 40):
+        check_counts("north", counted(examples), examples)
+    check_counts("north", no_counts(3, 20), 0)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(EvaluationCounts)])
+@pytest.mark.parametrize("change", [-(2**50), 2**50])
+def test_counts_beyond_what_so_many_images_can_give_are_rejected(name: str, change: int) -> None:
+    counts = counted()
+    array = getattr(counts, name).copy()
+    array.flat[0] += change
+    with pytest.raises(UpdateRejected, match=f"{name} is outside"):
+        check_counts("north", replace(counts, **{name: array}), 40)
+
+
+def test_counts_that_contradict_one_another_are_rejected() -> None:
+    counts = counted()
+    moved = {name: getattr(counts, name).copy() for name in ("confusion", "scores", "calibration")}
+    moved["confusion"][0, 0] += 1
+    moved["scores"] = moved["scores"][:, ::-1].copy()
+    moved["calibration"][2, 0] += 1
+    for name, array in moved.items():
+        with pytest.raises(UpdateRejected, match="contradict|outside"):
+            check_counts("north", replace(counts, **{name: array}), 40)
+    with pytest.raises(UpdateRejected, match="contradict|outside"):
+        check_counts("north", counts, 41)
+
+
+def test_sums_are_bounded_by_their_examples() -> None:
+    rows = np.random.default_rng(1).uniform(-2000, 2000, (50, 8)).astype(np.float32)
+    check_range("north", moment_sums(rows), moment_bounds(50))
+    with pytest.raises(UpdateRejected, match="is outside what its examples"):
+        check_range("north", moment_sums(np.full((50, 8), 1e3, np.float32)), moment_bounds(49))
+    logs = np.log(np.random.default_rng(2).dirichlet([0.01, 0.01], 30) + 1e-300)
+    sums = temperature_sums(logs, np.zeros(30, np.int64))
+    check_range("north", {"booster": sums}, {"booster": (0, largest_sum(30))})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from torch import nn
 
+from common.errors import CorruptFile
 from common.model.initial import build_branches
 from common.model.network import (
     Branch,
@@ -201,3 +202,19 @@ def test_the_fusion_block_by_hand() -> None:
         np.testing.assert_allclose(fusion(features).numpy(), logits, rtol=1e-4, atol=1e-5)
     assert isinstance(fusion, Fusion)
     assert logits.shape == (9, 4)
+
+
+@pytest.mark.parametrize("part", ["tails", "heads", "constants"])
+def test_a_part_of_another_network_is_refused_and_not_stretched(
+    branches: list[Branch], part: str
+) -> None:
+    arrays = trained_arrays(branches, part)
+    name = next(iter(arrays))
+    for wrong in (
+        arrays | {name: np.zeros(1, np.float32)},
+        arrays | {"x/y": np.zeros(1, np.float32)},
+        {key: array for key, array in arrays.items() if key != name},
+    ):
+        with pytest.raises(CorruptFile, match=f"part '{part}' are not those"):
+            load_branches(branches, {part: wrong})
+    load_branches(branches, {part: arrays})

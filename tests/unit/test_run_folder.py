@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import ConfigError
 from simulations.run_folder import RunFolder, open_run
 
 
@@ -75,3 +76,27 @@ def test_a_folder_without_a_note_is_left_alone(tmp_path: Path) -> None:
     found, resumed = open_run(tmp_path, "demo", "i", fresh=False)
     assert not resumed
     assert found.run != "demo-20200101-000000"
+
+
+def test_two_processes_do_not_work_on_one_run(tmp_path: Path) -> None:
+    found = run(tmp_path)
+    with (
+        found.locked(),
+        pytest.raises(ConfigError, match="another process works on this run"),
+        found.locked(),
+    ):
+        pass
+    with found.locked():
+        pass
+
+
+@pytest.mark.parametrize("in_the_way", ["file", "latest"])
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, in_the_way: str) -> None:
+    out = tmp_path / "runs"
+    if in_the_way == "file":
+        out.write_text("")
+    else:
+        (out / "latest").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="cannot be written to") as error:
+        run(out)
+    assert "--out" in error.value.fix

@@ -104,3 +104,12 @@ def test_verdicts_are_remembered_by_digest(tmp_path: Path) -> None:
     (tmp_path / "a.png").unlink()
     assert readable(examples, cache) == (list(examples), [])
     assert readable(examples) == ([], [tmp_path / "a.png"])
+
+
+def test_a_disk_that_fails_is_no_verdict_on_an_image(tmp_path: Path) -> None:
+    examples = scan(site(tmp_path, "a x p1", a=picture(1))).examples
+    cache, image = tmp_path / "cache", tmp_path / "a.png"
+    away = image.rename(tmp_path / "away")
+    assert readable(examples, cache) == ([], [image])
+    away.rename(image)
+    assert readable(examples, cache) == (list(examples), [])

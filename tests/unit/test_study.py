@@ -100,3 +100,20 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 def test_label_sets_of_any_size_are_allowed() -> None:
     classes = tuple(f"class-{i}" for i in range(64))
     assert LabelSet(name="many", classes=classes).classes == classes
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["checkpoint_path", "cache_dir", "pretrained", "pretrained_cfg_overlay", "num_classes"],
+)
+def test_a_study_names_no_file_and_no_download_at_a_hospital(option: str) -> None:
+    backbone = {"architecture": "inception_v3", "cut": "Mixed_7b", "options": {option: "x"}}
+    with pytest.raises(ValidationError, match=f"names no file or download \\({option}\\)"):
+        study(network={"backbones": [backbone]})
+
+
+def test_a_grid_whose_edges_do_not_ascend_is_refused_before_anything_is_trained() -> None:
+    phases = [{"name": n, **({"grid": {"lowest": 5, "highest": 1}} if n == "booster" else {})}
+              for n in PHASE_ORDER]  # fmt: skip
+    with pytest.raises(ValidationError, match="no grid of 32 levels between"):
+        study(phases=phases)
