@@ -163,9 +163,9 @@ def test_counts_that_contradict_one_another_are_rejected() -> None:
     moved["scores"] = moved["scores"][:, ::-1].copy()
     moved["calibration"][2, 0] += 1
     for name, array in moved.items():
-        with pytest.raises(UpdateRejected, match="contradict|outside"):
+        with pytest.raises(UpdateRejected, match=r"contradict|outside"):
             check_counts("north", replace(counts, **{name: array}), 40)
-    with pytest.raises(UpdateRejected, match="contradict|outside"):
+    with pytest.raises(UpdateRejected, match=r"contradict|outside"):
         check_counts("north", counts, 41)
 
 
