@@ -76,7 +76,7 @@ class Arms(Strict):
     pooled: ModelArm | None = None
     """The same model trained on all sites' images in one place."""
     linear_probe: Scores | None = None
-    """Logistic regression on the frozen ImageNet features."""
+    """Logistic regression on the frozen features of both backbones."""
     colour_only: Scores | None = None
     """Logistic regression on global colour statistics."""
     local_only: dict[str, ModelArm] = Field(default_factory=dict)

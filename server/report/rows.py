@@ -53,7 +53,7 @@ def arm_rows(metrics: RunMetrics) -> list[ArmRow]:
     if pooled is not None:
         rows.append(row("pooled", "Pooled", "all images in one place", pooled, pooled.softmax))
     if arms.linear_probe is not None:
-        meaning = "logistic regression on frozen ImageNet features"
+        meaning = "logistic regression on the frozen features"
         rows.append(row("linear_probe", "Linear probe", meaning, arms.linear_probe, None))
     if arms.colour_only is not None:
         meaning = "logistic regression on 24 colour statistics"

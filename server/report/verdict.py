@@ -8,6 +8,7 @@ from common.metrics import RunMetrics, Scores
 from server.report.words import number, signed, span
 
 Tone = Literal["better", "level", "worse", "open"]
+_FEW_GROUPS = 30
 _CLOSE = 0.03  # of macro F1: what a baseline may lack and still cast doubt
 
 
@@ -31,6 +32,7 @@ def verdict(metrics: RunMetrics) -> Verdict:
         _colour(metrics),
         _softmax(ours, ours.softmax),
         _groups(metrics),
+        _few_groups(metrics),
         _withheld(metrics),
         _absent(metrics),
     )
@@ -157,6 +159,13 @@ def _groups(metrics: RunMetrics) -> str:
         " one patient may stand on both sides of the split, which flatters every figure, and"
         " makes the intervals too narrow."
     )
+
+
+def _few_groups(metrics: RunMetrics) -> str:
+    groups = sum(held.groups.get("test", 0) for held in metrics.data.values())
+    if not 0 < groups < _FEW_GROUPS:
+        return ""
+    return f"The test images come from {groups} groups in all: intervals from so few are rough."
 
 
 def _withheld(metrics: RunMetrics) -> str:

@@ -22,7 +22,7 @@ from common.commands import plain_errors
 def pretrain(out: Path, images: int | None, passes: int | None) -> None:
     """Train the small pair of backbones on generated smears, as configs/weights holds it.
 
-    They learn to estimate the traits of random cells, no class. Takes about 20 minutes on two
+    They learn to estimate the traits of random cells, no class. Takes about ten minutes on two
     cores; fewer images or passes give worse backbones sooner.
 
     Example: leukofed-sim pretrain --out weights

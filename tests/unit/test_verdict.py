@@ -201,6 +201,16 @@ def test_groups_other_than_patients_are_told(built: RunMetrics) -> None:
     assert remark.startswith("Some images were kept apart by slide or stain cluster, because")
 
 
+@pytest.mark.parametrize(("groups", "told"), [(7, True), (14, True), (15, False)])
+def test_few_test_groups_are_told(built: RunMetrics, groups: int, told: bool) -> None:
+    data = {
+        site: held.model_copy(update={"groups": held.groups | {"test": groups}})
+        for site, held in built.data.items()
+    }
+    text = f"The test images come from {2 * groups} groups in all"
+    assert any(text in remark for remark in judged(built, data=data).remarks) == told
+
+
 def test_withheld_test_images_are_told(built: RunMetrics) -> None:
     north = built.data["north"].model_copy(update={"withheld": {"test": ("Pro", "Benign")}})
     south = built.data["south"].model_copy(update={"withheld": {"train": ("Pro",)}})
