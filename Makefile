@@ -3,17 +3,26 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# Two processes, each with one thread: they would fight for the cores with more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 .PHONY: simulate test check docs bench clean
 
 simulate: $(INSTALLED)  ## run the federated simulation on embedded data; ends in a report
 	$(BIN)/leukofed-sim run synthetic
 
-test: $(INSTALLED) lint  ## lint, types, import rules, and every test
-	$(BIN)/python -m pytest -n 2
+test: $(INSTALLED) lint browser  ## lint, types, import rules, and every test
+	$(PYTEST)
 
 check: $(INSTALLED) lint  ## the fast loop: as test, without the slow tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not real"
+	$(PYTEST) -m "not slow and not real"
+
+.PHONY: browser
+browser:  # the tests of the report use Chromium; without it they are skipped, and say so
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
+	  (apt-get update && apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 \
+	  || echo "Chromium could not be installed"; \
+	fi
 
 .PHONY: lint
 lint: $(INSTALLED)
