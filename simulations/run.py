@@ -19,6 +19,7 @@ from common.errors import ConfigError, CorruptFile, DataError, QuorumMissed, Wei
 from common.initial_model import InitialModel, read_initial, write_initial
 from common.model.initial import check_chains, initial_model
 from common.model.network import front_arrays, front_digest
+from common.model.weights import pin_weights
 from common.parts import Arrays
 from common.study.schema import Study
 from common.yaml_file import dump_yaml
@@ -94,6 +95,8 @@ def _run(
     path = folder.path
     stopwatch = Stopwatch(path / "seconds.json")
     with stopwatch.lap("total"):
+        network = pin_weights(study.network, places.weights)
+        study = study.model_copy(update={"network": network})
         virtual = _virtual_sites(scenario, study, places, path, manifest, cache, watch)
         initial = _initial(virtual, study, path)
         study = study.model_copy(update={"initial_model": initial.digest})

@@ -65,3 +65,20 @@ def read_weights(network: Network, backbone: Backbone, folder: Path | None) -> A
             local_detail=str(path),
         )
     return arrays
+
+
+def pin_weights(network: Network, folder: Path | None) -> Network:
+    """Note in the network the digest of each backbone's weights, as they lie on this machine.
+
+    Raises:
+        WeightsError: as `read_weights`.
+    """
+    if network.weights == "random":
+        return network
+    pinned = tuple(
+        backbone.model_copy(
+            update={"weights_digest": digest_arrays(read_weights(network, backbone, folder))}
+        )
+        for backbone in network.backbones
+    )
+    return network.model_copy(update={"backbones": pinned})

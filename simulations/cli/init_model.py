@@ -25,7 +25,7 @@ def init_model(study: Path, weights: Path | None, out: Path) -> None:
     """Make the initial model of a STUDY file, which the coordinator then reads without torch.
 
     Writes initial.safetensors (the arrays that travel), fronts.safetensors (the frozen parts,
-    for the release) and study.yaml, which pins the initial model by its digest.
+    for the release) and study.yaml, which pins weights and initial model by their digests.
 
     Example: leukofed-sim init-model studies/xincept-all.yaml --weights DIR --out trial
     """
@@ -34,10 +34,12 @@ def init_model(study: Path, weights: Path | None, out: Path) -> None:
     from common.initial_model import write_initial
     from common.model.initial import build_branches, initial_model
     from common.model.network import front_arrays
+    from common.model.weights import pin_weights
     from common.study.schema import load_study
     from common.yaml_file import dump_yaml
 
     found = load_study(study)
+    found = found.model_copy(update={"network": pin_weights(found.network, weights)})
     branches = build_branches(found, weights)
     made = initial_model(found, branches)
     out.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from safetensors.torch import save_file as save_tensors
 from common.digests import digest_arrays
 from common.errors import WeightsError
 from common.model.chain import build_backbone
-from common.model.weights import read_weights, weights_file
+from common.model.weights import pin_weights, read_weights, weights_file
 from common.study.network import Backbone, Network
 
 SMALL = Backbone(architecture="test_byobnet", cut="stages.2")
@@ -145,3 +145,16 @@ def test_each_kind_of_weights_has_its_place(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[2] / "configs" / "weights"
     assert weights_file(bundled, SMALL, tmp_path) == file_in(shipped)
     assert file_in(shipped).is_file()
+
+
+def test_a_pinned_network_accepts_these_weights_and_no_others(tmp_path: Path) -> None:
+    arrays = stored(tmp_path)
+    pinned = pin_weights(NETWORK, tmp_path)
+    (backbone,) = pinned.backbones
+    assert backbone.weights_digest == digest_arrays(arrays)
+    assert read_weights(pinned, backbone, tmp_path).keys() == arrays.keys()
+    other = {name: array + 1 for name, array in arrays.items()}
+    save_file(other, file_in(tmp_path))
+    with pytest.raises(WeightsError, match="the study wants"):
+        read_weights(pinned, backbone, tmp_path)
+    assert pin_weights(pinned.model_copy(update={"weights": "random"}), None).weights == "random"
