@@ -54,9 +54,9 @@ class SyntheticSettings(Strict):
     seed: int = Field(default=1, ge=0, le=2**31 - 1)
     """Every random stream derives from it."""
     sites: tuple[SiteShare, ...] = (
-        SiteShare(name="north", train=(11, 8, 2, 2)),
-        SiteShare(name="south", train=(8, 2, 2, 11)),
-        SiteShare(name="west", train=(2, 2, 11, 8)),
+        SiteShare(name="north", train=(11, 8, 1, 1)),
+        SiteShare(name="south", train=(8, 1, 1, 11)),
+        SiteShare(name="west", train=(1, 1, 11, 8)),
     )
     """The virtual sites, each with its own laboratory and its own mix of classes."""
     validation: Patients = 1

@@ -19,17 +19,17 @@ class BackbonesPhase(Strict):
     """Both backbones, each with its own softmax head: first the heads alone, then the tails."""
 
     name: Literal["backbones"] = "backbones"
-    head_rounds: int = Field(default=3, ge=0)
+    head_rounds: int = Field(default=2, ge=0)
     """Rounds that train only the two softmax heads, on frozen features."""
-    head_epochs: int = Field(default=10, ge=1)
+    head_epochs: int = Field(default=3, ge=1)
     """Passes over a site's examples in a head round."""
-    head_learning_rate: float = Field(default=3e-3, gt=0)
+    head_learning_rate: float = Field(default=3e-4, gt=0)
     """AdamW rate of the first head round."""
     tail_rounds: int = Field(default=4, ge=0)
     """Rounds that train tails and heads."""
     tail_epochs: int = Field(default=1, ge=1)
     """Passes over a site's examples in a tail round."""
-    learning_rate: float = Field(default=5e-5, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     """AdamW rate of the first tail round."""
     final_rate: float = Field(default=0.1, gt=0, le=1)
     """Share of the first rate that is left in the last round; it falls along a cosine."""
@@ -49,9 +49,9 @@ class FusionPhase(Strict):
     name: Literal["fusion"] = "fusion"
     rounds: int = Field(default=6, ge=1)
     """Exchanges."""
-    local_epochs: int = Field(default=4, ge=1)
+    local_epochs: int = Field(default=1, ge=1)
     """Passes over a site's examples in a round."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     """AdamW rate of the first round."""
     final_rate: float = Field(default=0.1, gt=0, le=1)
     """Share of the first rate that is left in the last round."""

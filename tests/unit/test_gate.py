@@ -32,12 +32,12 @@ ASKS: dict[Work, Ask] = {
     "calibration": CalibrationAsk(),
     "evaluation": EvaluationAsk(temperatures=EVALUATION),
 }
-# The default study by hand: 3 head rounds, 4 tail rounds, 6 of fusion, 6 of the booster.
+# The default study by hand: 2 head rounds, 4 tail rounds, 6 of fusion, 6 of the booster.
 PLACES: dict[Work, set[tuple[str, int]]] = {
     "census": {("census", 1)},
     "moments": {("backbones", 0), ("fusion", 0)},
-    "fit heads": {("backbones", n) for n in (1, 2, 3)},
-    "fit tails": {("backbones", n) for n in (4, 5, 6, 7)},
+    "fit heads": {("backbones", n) for n in (1, 2)},
+    "fit tails": {("backbones", n) for n in (3, 4, 5, 6)},
     "fit fusion": {("fusion", n) for n in range(1, 7)},
     "booster": {("booster", n) for n in range(1, 7)},
     "calibration": {("calibration", 1)},

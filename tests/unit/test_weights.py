@@ -153,7 +153,7 @@ def test_a_pinned_network_accepts_these_weights_and_no_others(tmp_path: Path) ->
     (backbone,) = pinned.backbones
     assert backbone.weights_digest == digest_arrays(arrays)
     assert read_weights(pinned, backbone, tmp_path).keys() == arrays.keys()
-    other = {name: array + 1 for name, array in arrays.items()}
+    other = {name: np.asarray(array + 1, array.dtype) for name, array in arrays.items()}
     save_file(other, file_in(tmp_path))
     with pytest.raises(WeightsError, match="the study wants"):
         read_weights(pinned, backbone, tmp_path)
