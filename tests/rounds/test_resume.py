@@ -46,7 +46,6 @@ def outcome(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     metrics = load_metrics(latest / "metrics.json")
     counted = {
         "scores": metrics.arms.model_dump_json(),
-        "bytes up": json.dumps(metrics.bytes_up),
         "curves": json.dumps({k: [p.model_dump() for p in v] for k, v in metrics.curves.items()}),
     }
     return {name: sums[name] for name in BITWISE} | metrics.digests, counted
