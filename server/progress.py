@@ -37,6 +37,26 @@ class Watch(Protocol):
         """Show one sentence at once."""
 
 
+class _Job:
+    """A long job within a round: how far it is, and when it may be done."""
+
+    def __init__(self) -> None:
+        self._worker = ""
+        self._done = self._first = 0
+        self._since = 0.0
+
+    def told(self, worker: str, done: int, of: int) -> str:
+        """Say it; the time left is judged from what has been seen of this job."""
+        if worker != self._worker or done < self._done:
+            self._worker, self._first, self._since = worker, done, _now()
+        self._done = done
+        text = f"{worker}: {done} of {of} images"
+        if done == self._first:
+            return text
+        left = (_now() - self._since) / (done - self._first) * (of - done)
+        return f"{text}, about {duration(left)} left"
+
+
 class PlainProgress:
     """A line for each finished round and each note, for log files and pipes.
 
@@ -49,6 +69,7 @@ class PlainProgress:
         self._line = ""
         self._sites: dict[str, str] = {}
         self._since = self._told = _now()
+        self._job = _Job()
 
     def __enter__(self) -> Self:
         return self
@@ -75,9 +96,10 @@ class PlainProgress:
 
     def work(self, worker: str, done: int, of: int) -> None:
         """Print how far the job is, every few seconds."""
+        text = self._job.told(worker, done, of)
         if _now() - self._told >= _QUIET_S:
             self._told = _now()
-            _print(self._console, f"  {_done(worker, done, of)}")
+            _print(self._console, f"  {text}")
 
     def note(self, text: str) -> None:
         """Print the text."""
@@ -116,6 +138,7 @@ class LiveProgress:
         self._task: TaskID | None = None
         self._name = ""
         self._sites: dict[str, str] = {}
+        self._job = _Job()
         self._first: int | None = None  # round at which this process began the phase
         self._since = 0.0
 
@@ -165,7 +188,8 @@ class LiveProgress:
 
     def work(self, worker: str, done: int, of: int) -> None:
         """Show how far the job is, in the place of the sites."""
-        self._update(sites=_done(worker, done, of) if done < of else _count(self._sites))
+        text = self._job.told(worker, done, of)
+        self._update(sites=text if done < of else _count(self._sites))
 
     def note(self, text: str) -> None:
         """Print the text above the line."""
@@ -200,10 +224,6 @@ def duration(seconds: float) -> str:
 def _count(sites: dict[str, str]) -> str:
     done = sum(status == DONE for status in sites.values())
     return f"{done} of {len(sites)} sites" if sites else ""
-
-
-def _done(worker: str, done: int, of: int) -> str:
-    return f"{worker}: {done} of {of} images"
 
 
 def _print(console: Console, text: str) -> None:
