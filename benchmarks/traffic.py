@@ -1,11 +1,13 @@
 """Bytes per site and exchange of a finished run, against sending both full float32 models.
 
-    python benchmarks/traffic.py runs/latest
+    python benchmarks/traffic.py [RUN]
 
-Read from the run's record, in which every exchange stands with the bytes it really carried.
+RUN is a run's folder, by default runs/latest. Read from its record, in which every exchange
+stands with the bytes it really carried.
 """
 
 import argparse
+import re
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
@@ -14,20 +16,28 @@ from common.model.chain import build_backbone
 from common.record import read_record
 from common.study.schema import Study, load_study
 
+_OURS = re.compile(r"(?<!local_only)\.federated(\.\d+)?$")
+
 
 def main() -> None:
     """Print a row per kind of exchange, and what the whole run carried."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("run", type=Path, nargs="?", default=Path("runs/latest"))
     folder: Path = parser.parse_args().run
+    if not (folder / "record.jsonl").is_file():
+        parser.error(f"{folder} holds no record; run `make simulate` first, or name a run's folder")
     study = load_study(folder / "study.yaml")
     full = _full_bytes(study)
+    # The last account of an exchange counts: a resumed run may have held it twice.
+    exchanges = {
+        (event["phase"], event["round"], event["exchange"]): event
+        for event in read_record(folder / "record.jsonl")
+        if event["event"] == "exchange" and _OURS.search(event["run"])
+    }
     rows: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for event in read_record(folder / "record.jsonl"):
-        if event["event"] == "exchange" and ".federated" in event["run"]:
-            kind = (event["phase"], _kind(study, event["phase"], event["round"]))
-            down, up = event["bytes_down"], event["bytes_up"]
-            rows[kind] += [(down[site], up.get(site, 0)) for site in down]
+    for (phase, number, _), event in exchanges.items():
+        down, up = event["bytes_down"], event["bytes_up"]
+        rows[phase, _kind(study, phase, number)] += [(down[s], up.get(s, 0)) for s in down]
     sites = len(study.sites)
     names = " and ".join(backbone.architecture for backbone in study.network.backbones)
     print(f"{names}, float32: {full / 1e6:.1f} MB; of it, per site and exchange:")

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL
 import timm
 import torch
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from client.data.cache import ActivationCache, Shelf
 from client.data.manifest import Example
 from client.site_config import Numerics
-from client.training.augment import view
+from client.training.augment import AUGMENTATION, view
 from client.training.numerics import autocast, laid_out
 from common.errors import DataError
 from common.imaging.decode import decode
@@ -27,7 +28,7 @@ from common.study.schema import Study
 # depend on which images were missing from the cache beside it.
 _FRONT_BATCH = 16
 _TAIL_BATCH = 32
-_SOFTWARE = [torch.__version__, timm.__version__, cv2.__version__]
+SOFTWARE = [np.__version__, cv2.__version__, PIL.__version__, torch.__version__, timm.__version__]
 
 Wanted = tuple[Example, int]  # an image, and the number of its view
 Progress = Callable[[int, int], None]
@@ -66,7 +67,7 @@ class Extractor:
         # Whatever changes an activation stands in its recipe, or two studies would share it.
         self._recipes = [
             [backbone.model_dump(mode="json"), self.front_digests[branch.architecture],
-             preparation_digest(study.imaging), numerics.model_dump(), _SOFTWARE]
+             preparation_digest(study.imaging), numerics.model_dump(), AUGMENTATION, SOFTWARE]
             for branch, backbone in zip(branches, study.network.backbones, strict=True)
         ]  # fmt: skip
         self._shelves: list[Shelf] = []
@@ -185,9 +186,10 @@ def _ahead(
     """
     waiting: deque[Future[list[tuple[Wanted, NDArray[np.uint8]]]]] = deque()
     ready: list[tuple[Wanted, NDArray[np.uint8]]] = []
-    for _, same in groupby(missing, key=lambda wanted: wanted[0].digest):
-        waiting.append(decoders.submit(_prepared_views, list(same), study))
-        if len(waiting) > 2 * _FRONT_BATCH:
+    for _, group in groupby(missing, key=lambda wanted: wanted[0].digest):
+        same = list(group)
+        waiting.append(decoders.submit(_prepared_views, same, study))
+        if len(waiting) * len(same) > 2 * _FRONT_BATCH:
             ready += waiting.popleft().result()
         while len(ready) >= _FRONT_BATCH:
             yield _batch(ready[:_FRONT_BATCH])

@@ -46,8 +46,8 @@ def predict_files(bundle: Path, paths: Sequence[Path], out: Path, watch: Watch) 
             fix=f"name images or folders with files ending in {', '.join(IMAGE_SUFFIXES)}",
         )
     release = read_release(bundle)
+    model = ReleasedModel(release)
     with _opened(out) as file:
-        model = ReleasedModel(release)
         lines = csv.writer(file)
         lines.writerow(["path", "class", *release.classes, "reason"])
         for done in range(0, len(images), _BATCH):
@@ -82,9 +82,12 @@ class ReleasedModel:
 
 @contextmanager
 def _opened(out: Path) -> Iterator[IO[str]]:
+    """Open a draft that takes the file's place once it is complete."""
+    draft = out.with_name(f".{out.name}.part")
     try:
-        with out.open("w", newline="", encoding="utf-8") as file:
+        with draft.open("w", newline="", encoding="utf-8") as file:
             yield file
+        draft.replace(out)
     except OSError as error:
         raise DataError(
             f"the predictions cannot be written: {error.strerror}",

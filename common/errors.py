@@ -8,7 +8,6 @@
   - RequestRefused       a site declines what it was asked; the round goes on without it
   - UpdateRejected       a site's reply cannot be used; the round goes on without it
   - RunStopped           the run cannot go on now; it can be resumed
-    - QuorumMissed       too few sites answered usably
 
 Anything else that escapes is a bug in our code and keeps its traceback.
 
@@ -57,7 +56,3 @@ class UpdateRejected(LeukofedError):  # noqa: N818
 
 class RunStopped(LeukofedError):  # noqa: N818
     """The run cannot go on now, and can be resumed from its last checkpoint."""
-
-
-class QuorumMissed(RunStopped):
-    """Fewer sites than the quorum answered usably."""

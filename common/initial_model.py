@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from common.digests import digest_arrays, digest_value
 from common.errors import CorruptFile
 from common.parts import Arrays, by_part, flattened
+from common.whole_file import write_whole
 
 PARTS = ("constants", "tails", "heads", "fusion")
 
@@ -41,11 +42,8 @@ def write_initial(path: Path, model: InitialModel) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # safetensors would write the memory of a strided view as it lies
     flat = {name: np.asarray(a, order="C") for name, a in flattened(model.parts).items()}
-    save_file(
-        flat,
-        path,
-        metadata={"fronts": json.dumps(dict(model.fronts), sort_keys=True)},
-    )
+    fronts = json.dumps(dict(model.fronts), sort_keys=True)
+    write_whole(path, save(flat, metadata={"fronts": fronts}))
 
 
 def read_initial(path: Path, digest: str | None = None) -> InitialModel:

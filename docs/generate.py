@@ -74,7 +74,9 @@ def pages() -> dict[str, str]:
 def _settings_page(title: str, introduction: str, model: type[BaseModel]) -> str:
     schema = model.model_json_schema()
     sections = [
-        _section(name, section) for name, section in _sections(schema, schema, model.__name__, {})
+        _section(name, section)
+        for name, section in _sections(schema, schema, model.__name__, {})
+        if section.get("properties")
     ]
     head = (
         f"# {title}\n\n{introduction}\nAn unknown key is an error. Made by `make docs` from the"
@@ -115,7 +117,7 @@ def _section(name: str, schema: Schema) -> str:
         cells = (
             f"`{key}`",
             _type(field),
-            _default(field, key in schema.get("required", ())),
+            _default(key, field, key in schema.get("required", ())),
             ", ".join(_bounds(field)),
             str(field.get("description", "Says which entry this is." if "const" in field else "")),
         )
@@ -127,6 +129,8 @@ def _section(name: str, schema: Schema) -> str:
 def _type(schema: Schema) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
+        if name == "JsonValue":
+            return "any"
         return f"[{name}](#{name.lower()})"
     if "const" in schema:
         return f"`{schema['const']}`"
@@ -147,7 +151,7 @@ def _type(schema: Schema) -> str:
     return str(schema.get("format", schema.get("type", "any")))
 
 
-def _default(field: Schema, is_required: bool) -> str:
+def _default(key: str, field: Schema, is_required: bool) -> str:
     if is_required:
         return "required"
     default = field.get("default", {})
@@ -156,7 +160,7 @@ def _default(field: Schema, is_required: bool) -> str:
     if "$ref" in field:
         return "as below"
     if isinstance(default, list) and isinstance(default[0], Mapping):
-        if "name" in default[0]:
+        if key == "phases":
             return "one of each, in this order"
         default = [{k: v for k, v in one.items() if v not in (None, {})} for one in default]
     return f"`{json.dumps(default, ensure_ascii=False)}`"

@@ -7,7 +7,7 @@ checkpoints and not written again.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,14 +90,23 @@ class Checkpoints:
                     write_whole(self._part_file(part.digest), _packed(part.arrays))
                     self._sound.add(part.digest)
             write_whole(path, text.encode())
-            self._delete_unneeded()
+            listed = [path for _, path in self._listed()]
+            last_of_phase = {path.name.split("-")[1]: path for path in listed}
+            self._delete_unneeded([*listed[-KEPT:], *last_of_phase.values()])
         except OSError as error:
-            raise RunStopped(
-                f"the checkpoint cannot be written: {error.strerror}",
-                fix="make room on the disk or correct its permissions, then resume the run",
-                local_detail=str(self.folder),
-            ) from error
+            raise _unwritable(self.folder, error) from error
         return path
+
+    def prune(self) -> None:
+        """Delete all but the newest checkpoint, of a run that will not be resumed.
+
+        Raises:
+            RunStopped: the disk refuses.
+        """
+        try:
+            self._delete_unneeded([path for _, path in self._listed()][-1:])
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
 
     def latest(self, study_digest: str, *, note: Callable[[str], None]) -> State | None:
         """Load the newest checkpoint that is intact.
@@ -170,12 +179,10 @@ class Checkpoints:
         found = [(_NAME.fullmatch(path.name), path) for path in self.folder.glob("*.json")]
         return sorted((int(match[1]), path) for match, path in found if match)
 
-    def _delete_unneeded(self) -> None:
-        listed = [path for _, path in self._listed()]
-        last_of_phase = {path.name.split("-")[1]: path for path in listed}
-        kept = {*listed[-KEPT:], *last_of_phase.values()}
-        for path in set(listed) - kept:
-            path.unlink()
+    def _delete_unneeded(self, kept: Collection[Path]) -> None:
+        for _, path in self._listed():
+            if path not in kept:
+                path.unlink()
         needed = {digest for path in kept for digest in _part_digests(path)}
         for path in (self.folder / "parts").iterdir():
             if path.stem not in needed:
@@ -183,6 +190,14 @@ class Checkpoints:
                 self._sound.discard(path.stem)
         for path in self.folder.glob(".*.part"):
             path.unlink()
+
+
+def _unwritable(folder: Path, error: OSError) -> RunStopped:
+    return RunStopped(
+        f"the checkpoint cannot be written: {error.strerror}",
+        fix="make room on the disk or correct its permissions, then resume the run",
+        local_detail=str(folder),
+    )
 
 
 def _part_digests(path: Path) -> list[str]:

@@ -31,7 +31,7 @@ class Watch(Protocol):
         """Note a site's status in this round: `asked`, `done`, or why nothing of it counts."""
 
     def work(self, worker: str, done: int, of: int) -> None:
-        """Note how far a long job in this process is, in images."""
+        """Note how far a long job in this process is; `worker` says who does what."""
 
     def note(self, text: str) -> None:
         """Show one sentence at once."""
@@ -41,17 +41,17 @@ class _Job:
     """A long job within a round: how far it is, and when it may be done."""
 
     def __init__(self) -> None:
-        self._worker = ""
+        self._worker, self._of = "", 0
         self._done = self._first = 0
         self._since = 0.0
 
     def told(self, worker: str, done: int, of: int) -> str:
         """Say it; the time left is judged from what has been seen of this job."""
-        if worker != self._worker or done < self._done:
-            self._worker, self._first, self._since = worker, done, _now()
+        if (worker, of) != (self._worker, self._of) or done < self._done:
+            self._worker, self._of, self._first, self._since = worker, of, done, _now()
         self._done = done
-        text = f"{worker}: {done} of {of} images"
-        if done == self._first:
+        text = f"{worker}: {done} of {of}"
+        if done in (self._first, of):
             return text
         left = (_now() - self._since) / (done - self._first) * (of - done)
         return f"{text}, about {duration(left)} left"

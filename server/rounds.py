@@ -11,7 +11,7 @@ from typing import Literal
 from flwr.serverapp import Grid
 
 from common.asks import Ask
-from common.errors import QuorumMissed, UpdateRejected
+from common.errors import RunStopped, UpdateRejected
 from common.record import Record
 from common.study.schema import Study
 from common.wire import Reply, Request, Step, WireError, decode_reply, encode_request
@@ -114,8 +114,7 @@ class Rounds:
             The sites whose replies were taken, in the order of `sites`.
 
         Raises:
-            QuorumMissed: fewer replies than the quorum were usable.
-            RunStopped: Flower cannot be reached.
+            RunStopped: fewer replies than the quorum were usable, or Flower cannot be reached.
         """
         invited = tuple(self.study.sites if sites is None else sites)
         requests = {
@@ -149,7 +148,7 @@ class Rounds:
                 f"usably, and the quorum is {needed}"
             )
             self.record.write("stopped", **where, problem=problem)
-            raise QuorumMissed(
+            raise RunStopped(
                 problem,
                 fix="see in the record what kept each site away, mend it, then resume the run; "
                 "it goes on after its last checkpoint",

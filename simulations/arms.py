@@ -1,13 +1,12 @@
 """The arms of a comparison: one study, trained by all sites, by each alone, and pooled."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.initial_model import InitialModel
 from common.record import Record
 from common.study.schema import Study
-from server.accounts import Accounts
 from server.checkpoints import Checkpoints, Part, State
 from server.conduct import Conduct
 from server.phases import backbones, booster, calibration, census, evaluation, fusion
@@ -96,7 +95,14 @@ class Trials:
         return conduct
 
     def evaluate(self, study: Study, arm: Arm, trained: Conduct) -> Conduct:
-        """Evaluate an arm's model on the held-back images of all of the study's sites."""
+        """Evaluate an arm's model on the held-back images of all of the study's sites.
+
+        The federated arm goes on with its own run, as a federation of hospitals does. Another
+        arm's sites are fewer than those that evaluate, so that is a run of its own.
+        """
+        if arm.study == study:
+            evaluation.run(trained)
+            return trained
 
         def state() -> State:
             facts = {name: trained.facts[name] for name in ("temperatures", "census")}
@@ -130,12 +136,3 @@ class Trials:
         record = Record(self.folder / "record.jsonl", study=study.digest, run=run)
         rounds = Rounds(self.grid, study, run, record, watch, DEADLINE_S)
         return Conduct(study, rounds, checkpoints, record, watch, state)
-
-
-def merged(first: Accounts, second: Accounts) -> Mapping[str, Mapping[str, dict[str, float]]]:
-    """Return both accounts' costs by phase and site, as plain data."""
-    total = Accounts.from_json(first.to_json())
-    for phase, sites in second.phases.items():
-        for site, cost in sites.items():
-            total.add(phase, site, cost)
-    return total.to_json()

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from client.activations import SOFTWARE
 from client.data.cache import Shelf
 from client.data.manifest import Example
 from client.site import Bench, Site
@@ -50,7 +51,9 @@ def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
 
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
         bench = site.bench(study)
-        shelf = bench.cache.shelf(["colour", preparation_digest(plain)], (24,), np.float64)
+        shelf = bench.cache.shelf(
+            ["colour", preparation_digest(plain), SOFTWARE], (24,), np.float64
+        )
         examples = bench.examples(part)
         missing = [e for e in examples if e.digest not in shelf]
         if missing:

@@ -18,7 +18,6 @@ from common.study.schema import Study
 from server.conduct import Conduct
 from server.phases.evaluation import Counts, counts_by_site
 from server.phases.release import digests
-from simulations.arms import merged
 from simulations.baseline_arms import SiteCounts
 
 _SOFTWARE = ("leukofed", "torch", "torchvision", "timm", "xgboost", "numpy", "flwr", "scikit-learn")
@@ -49,7 +48,7 @@ def run_metrics(
     models = {arm: _model_arm(outcome, arm, classes) for arm in outcome.trained}
     baselines = {arm: _baseline(counts, classes) for arm, counts in outcome.baselines.items()}
     federated = outcome.trained["federated"]
-    costs = merged(federated.rounds.accounts, outcome.evaluated["federated"].rounds.accounts)
+    costs = federated.rounds.accounts.to_json()
     census = {
         site: CensusTold.model_validate(told) for site, told in federated.facts["census"].items()
     }

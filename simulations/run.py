@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from client.data.cache import ActivationCache
 from client.data.manifest import read_table
@@ -15,14 +15,16 @@ from client.data.splits import PARTS
 from client.site_config import Numerics
 from client.training.numerics import measured, settled_numerics
 from common.digests import digest_file, digest_value
-from common.errors import ConfigError, CorruptFile, DataError, QuorumMissed, WeightsError
+from common.errors import ConfigError, CorruptFile, DataError
 from common.initial_model import InitialModel, read_initial, write_initial
 from common.model.initial import check_chains, initial_model
-from common.model.network import front_arrays, front_digest
+from common.model.network import front_arrays
 from common.model.weights import pin_weights
 from common.parts import Arrays
 from common.study.schema import Study
+from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
+from server.checkpoints import Checkpoints
 from server.phases import release
 from server.progress import Watch
 from server.report.page import write_report
@@ -71,6 +73,8 @@ def simulate(
     cache = ActivationCache(places.cache, int(places.cache_gb * 1e9))
     try:
         manifest = _dataset(scenario, places, watch)
+        network = pin_weights(study.network, places.weights)
+        study = study.model_copy(update={"network": network})
         identity = digest_value([scenario.digest, study.digest, digest_file(manifest)])
         folder, resumed = open_run(places.out, scenario.name, identity, fresh=fresh)
         if resumed:
@@ -78,6 +82,7 @@ def simulate(
         with folder.locked():
             _run(scenario, study, places, watch, folder, manifest, cache)
             folder.finish()
+            _tidy(folder.path / "checkpoints")
         return folder
     finally:
         cache.close()
@@ -95,8 +100,6 @@ def _run(
     path = folder.path
     stopwatch = Stopwatch(path / "seconds.json")
     with stopwatch.lap("total"):
-        network = pin_weights(study.network, places.weights)
-        study = study.model_copy(update={"network": network})
         virtual = _virtual_sites(scenario, study, places, path, manifest, cache, watch)
         initial = _initial(virtual, study, path)
         study = study.model_copy(update={"initial_model": initial.digest})
@@ -148,7 +151,7 @@ def _dataset(scenario: Scenario, places: Places, watch: Watch) -> Path:
     name = digest_value(data.model_dump(mode="json"))[:16]
     watch.phase("generating smears", 1)
     return write_dataset(
-        places.cache / f"smears-{name}", data.settings, partial(watch.work, "generator")
+        places.cache / f"smears-{name}", data.settings, partial(watch.work, "smears")
     )
 
 
@@ -167,7 +170,7 @@ def _virtual_sites(
         write_partition(rows, partitioned)
     _check_parts(partitioned)
     if places.numerics is not None and not (path / "numerics.json").exists():
-        shutil.copyfile(places.numerics, path / "numerics.json")
+        write_whole(path / "numerics.json", places.numerics.read_bytes())
     virtual = VirtualSites(
         path, partitioned, manifest.parent, places.weights, cache, Numerics(), watch.work
     )
@@ -200,22 +203,9 @@ def _initial(virtual: VirtualSites, study: Study, path: Path) -> InitialModel:
     file, fronts = path / "initial.safetensors", path / "fronts.safetensors"
     if not (file.exists() and fronts.exists()):
         branches = virtual.branches(study, virtual.weights)
-        made = initial_model(study, branches)
-        for target in (file, fronts):
-            draft = target.with_suffix(".part")
-            if target == file:
-                write_initial(draft, made)
-            else:
-                save_file(front_arrays(branches), draft)
-            draft.replace(target)
-    made_before = read_initial(file)
-    built = {b.architecture: front_digest(b) for b in virtual.branches(study, virtual.weights)}
-    if built != made_before.fronts:
-        raise WeightsError(
-            "the weights are not those that this run began with",
-            fix="give the same --weights as before, or start over with --fresh",
-        )
-    return made_before
+        write_initial(file, initial_model(study, branches))
+        write_whole(fronts, save(front_arrays(branches)))
+    return read_initial(file)
 
 
 def _arms(
@@ -233,18 +223,17 @@ def _arms(
     grid = LoopbackGrid(virtual.nodes(sites))
     trials = Trials(folder.path, folder.run, grid, initial, watch)
     trained, evaluated = {}, {}
-    for arm in arms:
-        try:
-            with stopwatch.lap(arm.name):
-                conduct = trials.train(arm)
-                evaluated[arm.name] = trials.evaluate(study, arm, conduct)
-                trained[arm.name] = conduct
-        except QuorumMissed as error:
-            if arm.name == "federated":
-                raise
-            watch.note(f"{arm.name} is left out of the comparison: {error.problem}")
+    cohort = list(study.sites)
+    for arm in arms:  # the federated one first
+        if not {*arm.study.sites} <= {*cohort, POOLED}:
+            watch.note(f"{arm.name} is left out: this site took no part in the federated run")
+            continue
+        with stopwatch.lap(arm.name):
+            trained[arm.name] = trials.train(arm)
+            evaluated[arm.name] = trials.evaluate(study, arm, trained[arm.name])
+        cohort = trained["federated"].cohort
     baselines: dict[str, SiteCounts] = {}
-    own = {name: sites[name] for name in study.sites}
+    own = {name: sites[name] for name in cohort}
     counts: dict[ArmName, Callable[[], SiteCounts]] = {
         "linear_probe": partial(probe_arm, own, study, initial),
         "colour_only": partial(colour_arm, own, study),
@@ -256,6 +245,15 @@ def _arms(
                 baselines[name] = count()
     seconds = {name: s for name, s in stopwatch.seconds.items() if name != "total"}
     return Outcome(trained, evaluated, baselines, seconds)
+
+
+def _tidy(checkpoints: Path) -> None:
+    """Keep of a finished run the federated arm's last checkpoint."""
+    for folder in checkpoints.iterdir():
+        if folder.name == "federated":
+            Checkpoints(folder).prune()
+        else:
+            shutil.rmtree(folder)
 
 
 def _remove(path: Path) -> None:

@@ -48,7 +48,7 @@ class Dividing(Strict):
     """What every way of dividing a dataset among sites needs."""
 
     parts: Split = Split()
-    """Shares of the validation and test parts; the rest trains."""
+    """Shares of the validation and test parts, neither of them 0; the rest trains."""
     together: tuple[GroupColumn, ...] = GROUP_ORDER
     """Images that share a value in any of these columns, or their bytes, are one group, and no
     group is divided. Values must be unique over the dataset, not counted anew per slide."""

@@ -105,13 +105,13 @@ def write_dataset(
     """
     digest = digest_value({"version": _VERSION, "settings": settings.model_dump(mode="json")})
     found = folder / _SETTINGS
-    if found.is_file():
-        if _digest_in(found) == digest:
+    if written := _digest_in(found):
+        if written == digest:
             return folder / MANIFEST
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(
             "the folder for generated smears holds something else",
-            fix="name an empty folder, or one that this command wrote",
+            fix="remove it, or name an empty folder or one that this command wrote",
             local_detail=str(folder),
         )
     draft = folder.with_name(f".{folder.name}.draft")
@@ -127,10 +127,10 @@ def write_dataset(
 
 
 def _digest_in(settings: Path) -> str:
-    """Return the digest of the settings that a folder was written with; of a damaged file none."""
+    """Return the digest of the settings that a folder was written with; empty: it was not."""
     try:
         return str(json.loads(settings.read_bytes())["digest"])
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 

@@ -17,7 +17,7 @@ from simulations.engines.inprocess import Handle
 from simulations.scenario import POOLED
 
 WatchWork = Callable[[str, int, int], None]
-"""Told which site works, how many images it has done, and of how many."""
+"""Told who does what, how much of it is done, and of how much."""
 
 
 class VirtualSites:
@@ -74,10 +74,10 @@ class VirtualSites:
         only = {} if name == POOLED else {"site": name}
         config = SiteConfig(
             name=name,
-            images=Images(manifest=self.manifest, root=self.images, only=only),
+            images=Images(manifest=self.manifest.resolve(), root=self.images.resolve(), only=only),
             state=(self.folder / "sites" / name).resolve(),
-            cache=Cache(folder=self.cache.folder),
-            weights=self.weights,
+            cache=Cache(folder=self.cache.folder.resolve()),
+            weights=None if self.weights is None else self.weights.resolve(),
             numerics=self.numerics,
             # Public images: nothing to withhold, and every arm must be asked.
             limits=Limits(fewest_examples=0, most_rounds=10**6),
@@ -85,4 +85,6 @@ class VirtualSites:
         config.state.mkdir(parents=True, exist_ok=True)
         (config.state / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
         approved = {study.digest: study for study in studies}
-        return Site(config, approved, self.branches, self.cache, partial(self._watch, name))
+        return Site(
+            config, approved, self.branches, self.cache, partial(self._watch, f"{name}'s views")
+        )

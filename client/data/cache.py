@@ -146,7 +146,8 @@ class ActivationCache:
             raise DataError(
                 f"the activation cache needs {(held + needed) / 1e9:.1f} GB, "
                 f"its limit is {self.limit_bytes / 1e9:.1f} GB",
-                fix="raise cache.limit_gb in the site file, or ask for fewer views",
+                fix="raise its limit (cache.limit_gb in the site file, --cache-gb in a "
+                "simulation), or ask for fewer views",
                 local_detail=str(self.folder),
             )
 

@@ -82,17 +82,18 @@ def readable(
     Args:
         examples: scanned, with their digests.
         cache: folder in which verdicts are remembered by digest, for this version of Pillow.
+
+    Raises:
+        DataError: an image cannot be read from disk, or does not fit into memory.
     """
     store = None if cache is None else cache / f"decodable-{PIL.__version__}.json"
     verdicts = _load(store)
     usable, others = [], []
     try:
         for example in examples:
-            known = verdicts.get(example.digest)
-            decodes = known if isinstance(known, bool) else _decodes(example.image)
-            if decodes is not None:
-                verdicts[example.digest] = decodes
-            if decodes:
+            if not isinstance(verdicts.get(example.digest), bool):
+                verdicts[example.digest] = _decodes(example.image)
+            if verdicts[example.digest]:
                 usable.append(example)
             else:
                 others.append(example.image)
@@ -101,14 +102,18 @@ def readable(
     return usable, others
 
 
-def _decodes(image: Path) -> bool | None:
-    """Try an image; None: the file or the machine failed, which says nothing of the image."""
+def _decodes(image: Path) -> bool:
+    """Try an image. A disk or a memory that fails says nothing of it, and is no verdict."""
     try:
         decode(image.read_bytes())
     except DataError as error:
-        return None if isinstance(error.__cause__, MemoryError) else False
-    except OSError:
-        return None
+        if isinstance(error.__cause__, MemoryError):
+            raise DataError(
+                "an image does not fit into memory", fix="free memory, then try again"
+            ) from error
+        return False
+    except OSError as error:
+        raise _unreadable(error) from error
     return True
 
 
@@ -125,13 +130,17 @@ def _digests(images: Sequence[Path], cache: Path | None) -> list[str]:
                 known[str(image)] = entry = [*state, digest_file(image)]
             digests.append(str(entry[2]))
     except OSError as error:
-        raise DataError(
-            f"an image cannot be read from disk ({type(error).__name__})",
-            fix="see that the user who runs the worker may read every image",
-            local_detail=str(error),
-        ) from error
+        raise _unreadable(error) from error
     _save(store, known)
     return digests
+
+
+def _unreadable(error: OSError) -> DataError:
+    return DataError(
+        f"an image cannot be read from disk ({type(error).__name__})",
+        fix="see that the user who runs the worker may read every image",
+        local_detail=str(error),
+    )
 
 
 def _load(store: Path | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from common.seeds import stream
 
+AUGMENTATION = 1  # raised whenever a view begins to look otherwise: caches are keyed by it
 _STAIN_GAIN = 0.08  # standard deviation of the gain on each channel's optical density
 _STAIN_SHIFT = 0.02  # standard deviation of its offset
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from common.study.strict import Strict
 
-_FORBIDDEN = r"pretrained|checkpoint|cache|path|url|num_classes"
+_FORBIDDEN = r"^(pretrained|checkpoint|cache|num_classes)|(^|_)(path|file|dir|url)$"
 
 
 class Backbone(Strict):

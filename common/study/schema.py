@@ -25,6 +25,7 @@ from common.yaml_file import load_yaml
 
 PROTOCOL = 1  # what requests and replies mean; sites and coordinator must agree on it
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+ClassName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Kind = TypeVar("Kind")
 
 
@@ -33,7 +34,7 @@ class LabelSet(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     """A name for the set, for example `all-subtypes`."""
-    classes: tuple[str, ...] = Field(min_length=2, max_length=64)
+    classes: tuple[ClassName, ...] = Field(min_length=2, max_length=64)
     """The classes; a manifest's labels must be among them."""
 
     @model_validator(mode="after")

@@ -56,7 +56,7 @@ def run(
     numerics: Path | None,
     fresh: bool,
 ) -> None:
-    r"""Run SCENARIO, a file or the name of one that ships with leukofed.
+    """Run SCENARIO, a file or the name of one that ships with leukofed.
 
     Every phase of the study runs, from the census to the release, for each arm of the
     comparison: all sites together, each site alone, pooled, and two baselines. The newest
@@ -66,7 +66,7 @@ def run(
     Examples:
       leukofed-sim run synthetic
       leukofed-sim run taleqani-3-sites --data DIR --weights DIR
-    """
+    """  # noqa: D301 - click reads \b as "do not wrap"
     from server.progress import progress_for
     from simulations.run import Places, simulate
     from simulations.scenario import load_scenario

@@ -64,6 +64,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(folder, home, scenario, out.getvalue())
 
 
+class StoppedAtTheEnd(PlainProgress):
+    """Ctrl-C, when nothing is left but the release."""
+
+    def phase(self, name: str, rounds_total: int) -> None:
+        if name == "release":
+            raise KeyboardInterrupt
+        super().phase(name, rounds_total)
+
+
 def predicted(finished: Finished, out: Path, *paths: Path) -> list[dict[str, str]]:
     bundle = finished.folder.path / "release.zip"
     done = CliRunner().invoke(
@@ -259,21 +268,28 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_model_is_the_same(
 ) -> None:
     home = finished.home / "damaged"
     scenario, cache = write_scenario(home), finished.home / "cache"
-    with PlainProgress(Console(file=io.StringIO())) as watch:
-        first = run_small(scenario, home, watch, cache=cache)
-    facts = first.path / "run.json"
-    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"finished": False}))
-    newest = sorted((first.path / "checkpoints" / "federated").glob("*.json"))[-1]
+    with (
+        pytest.raises(KeyboardInterrupt),
+        StoppedAtTheEnd(Console(file=io.StringIO())) as watch,
+    ):
+        run_small(scenario, home, watch, cache=cache)
+    first = (home / "runs" / "latest").resolve()
+    newest = sorted((first / "checkpoints" / "federated").glob("*.json"))[-1]
     newest.write_bytes(newest.read_bytes()[:-40])
-    before = load_metrics(first.path / "metrics.json")
     out = io.StringIO()
-    with PlainProgress(Console(file=out, width=200)) as watch:
-        again = run_small(scenario, home, watch, cache=cache)
-    assert again.path == first.path
+    with PlainProgress(Console(file=out, width=200)) as resumed:
+        again = run_small(scenario, home, resumed, cache=cache)
+    assert again.path == first
     assert f"checkpoint {newest.name} is skipped" in out.getvalue()
     after = load_metrics(again.path / "metrics.json")
-    assert after.digests == before.digests
-    assert after.arms == before.arms
+    assert after.digests == finished.metrics.digests
+    assert after.arms.federated == finished.metrics.arms.federated
+
+
+def test_a_finished_run_keeps_one_checkpoint(finished: Finished) -> None:
+    (folder,) = (finished.folder.path / "checkpoints").iterdir()
+    assert folder.name == "federated"
+    assert len(list(folder.glob("*.json"))) == 1
 
 
 def test_progress_names_arms_phases_and_sites(finished: Finished) -> None:

@@ -142,3 +142,19 @@ def test_a_disk_that_refuses_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunStopped, match="cannot be written"):
         Checkpoints(tmp_path / "file" / "run").save(state(0, 1, 1.0), STUDY, "census")
+
+
+def test_a_run_that_will_not_be_resumed_keeps_its_newest_checkpoint(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for number in (1, 2, 3):
+        checkpoints.save(
+            state(number, 1, float(number)), STUDY, ("census", "backbones", "fusion")[number - 1]
+        )
+    checkpoints.prune()
+    assert len(list(tmp_path.glob("*.json"))) == 1
+    found = Checkpoints(tmp_path).latest(STUDY, note=fail)
+    assert found is not None
+    assert found.position == (3, 1)
+    assert {file.stem for file in (tmp_path / "parts").iterdir()} == {
+        kept.digest for kept in found.parts.values()
+    }

@@ -57,13 +57,13 @@ def test_a_finished_phase_becomes_one_line_and_a_long_job_is_counted() -> None:
     with progress_for(console) as watch:
         watch.phase("backbones", 1)
         watch.round("backbones", 0, 1)
-        watch.work("north", 16, 40)
-        watch.work("north", 32, 40)
+        watch.work("north's views", 16, 40)
+        watch.work("north's views", 32, 40)
         watch.round("backbones", 1, 1)
         watch.phase("fusion", 1)
     shown = out.getvalue()
-    assert "north: 16 of 40 images " in shown
-    assert "north: 32 of 40 images, about 0 s left" in shown
+    assert "north's views: 16 of 40 " in shown
+    assert "north's views: 32 of 40, about 0 s left" in shown
     assert shown.count("backbones: done in 0 s") == 1
     assert shown.count("fusion: done in 0 s") == 1
 

@@ -8,6 +8,7 @@ from PIL import Image
 from client.data.manifest import Manifest, read_manifest
 from client.data.scan import OTHER_LABEL, SAME_LABEL, readable, scan
 from common.digests import digest_bytes
+from common.errors import DataError
 
 
 def site(folder: Path, rows: str, **contents: bytes) -> Manifest:
@@ -103,13 +104,17 @@ def test_verdicts_are_remembered_by_digest(tmp_path: Path) -> None:
     readable(examples, cache)
     (tmp_path / "a.png").unlink()
     assert readable(examples, cache) == (list(examples), [])
-    assert readable(examples) == ([], [tmp_path / "a.png"])
+    with pytest.raises(DataError):
+        readable(examples)
 
 
 def test_a_disk_that_fails_is_no_verdict_on_an_image(tmp_path: Path) -> None:
+    """Left out now and back tomorrow, it could move images from one part to another."""
     examples = scan(site(tmp_path, "a x p1", a=picture(1))).examples
     cache, image = tmp_path / "cache", tmp_path / "a.png"
     away = image.rename(tmp_path / "away")
-    assert readable(examples, cache) == ([], [image])
+    with pytest.raises(DataError, match="cannot be read from disk") as error:
+        readable(examples, cache)
+    assert image.name not in error.value.problem
     away.rename(image)
     assert readable(examples, cache) == (list(examples), [])

@@ -109,5 +109,5 @@ def test_the_watch_is_told_who_works(tmp_path: Path, manifest: Path) -> None:
     bench = virtual.site("south", [STUDY]).bench(STUDY)
     n = sum(counted(manifest, "south")["train"].values())
     bench.extractor.fill(bench.examples("train"), 2)
-    assert told[-1] == ("south", 2 * n, 2 * n)
+    assert told[-1] == ("south's views", 2 * n, 2 * n)
     assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
