@@ -1,10 +1,11 @@
 """Seconds for local training of both backbones: ours from the cache, against plain loops.
 
-Ours pays for everything that a fresh site pays for: decoding, contrast, the frozen front once per
+Ours pays for all that a site pays for new images: decoding, contrast, the frozen front once per
 view, writing the cache, then two epochs of the tails. The plain loops decode and prepare once and
 fine-tune the full models, two epochs: float32 in torch's default layout, and bfloat16
-channels_last. All three in one process, one after another, on the same images; only their ratios
-mean anything.
+channels_last. All three in one process, one after another, on the same images, models built
+beforehand; only their ratios mean anything. What a site measures once in its life, how it computes
+fastest, is told apart.
 
     python benchmarks/site_epoch.py --images 96 [--data DIR]
 
@@ -27,12 +28,13 @@ from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.site_config import Numerics
 from client.training.fit import Schedule, fit_tail
-from client.training.numerics import fastest
+from client.training.numerics import measured
 from common.digests import digest_file
 from common.imaging.decode import IMAGE_SUFFIXES, decode
 from common.imaging.pipeline import prepare, to_model_input
 from common.model.chain import build_backbone
 from common.model.initial import build_branches
+from common.model.network import Branch
 from common.seeds import stream
 from common.study.network import Network
 from common.study.schema import LabelSet, Study
@@ -61,13 +63,21 @@ def main() -> None:
         if folder is None:
             folder = write_dataset(Path(scratch) / "smears", SyntheticSettings(size=224)).parent
         examples = _examples(folder, wanted.images)
+        start = time.perf_counter()
+        branches = build_branches(STUDY, None)
+        built = time.perf_counter()
+        numerics = measured(branches, STUDY.imaging.size)
+        print(
+            f"models built in {built - start:.1f} s; numerics measured, once for this machine, in"
+        )
+        print(f"{time.perf_counter() - built:.1f} s: {numerics.model_dump_json()}")
         ways: dict[str, Callable[[], None]] = {
             "full model, float32": lambda: _plain(examples, Numerics(threads=_threads())),
             "full model, bfloat16 channels_last": lambda: _plain(
                 examples, Numerics(precision="bfloat16", channels_last=True, threads=_threads())
             ),
             "ours, cache built and counted": lambda: _ours(
-                examples, wanted.views, Path(scratch) / "cache"
+                examples, wanted.views, branches, numerics, Path(scratch) / "cache"
             ),
         }
         seconds = {name: _timed(way) for name, way in ways.items()}
@@ -95,10 +105,13 @@ def _examples(folder: Path, number: int) -> list[Example]:
     ]
 
 
-def _ours(examples: Sequence[Example], views: int, folder: Path) -> None:
-    branches = build_branches(STUDY, None)
-    size = STUDY.imaging.size
-    numerics = fastest(branches[0].front, torch.zeros(16, 3, size, size))
+def _ours(
+    examples: Sequence[Example],
+    views: int,
+    branches: Sequence[Branch],
+    numerics: Numerics,
+    folder: Path,
+) -> None:
     cache = ActivationCache(folder, 10**11)
     extractor = Extractor(STUDY, branches, cache, numerics)
     extractor.fill(examples, views)
