@@ -1,6 +1,7 @@
 """A scenario from its images to its report: every arm, the metrics, the page and the release."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -168,7 +169,7 @@ def _virtual_sites(
     if not partitioned.is_file():
         rows = partition(manifest, scenario.partition, study.seed, study.sites)
         write_partition(rows, partitioned)
-    _check_parts(partitioned)
+    _check_parts(partitioned, study)
     if places.numerics is not None and not (path / "numerics.json").exists():
         write_whole(path / "numerics.json", places.numerics.read_bytes())
     virtual = VirtualSites(
@@ -183,9 +184,16 @@ def _virtual_sites(
     return virtual
 
 
-def _check_parts(partitioned: Path) -> None:
+def _check_parts(partitioned: Path, study: Study) -> None:
     """See to it before anything is trained that every arm can be fitted and measured."""
     rows = [row for _, row in read_table(partitioned, {})]
+    unknown = Counter(row["label"] for row in rows if row["label"] not in study.labels.classes)
+    if unknown:
+        raise DataError(
+            f"{unknown.total()} of {len(rows)} images have a label that the study does not know: "
+            + ", ".join(f"{n} x {label}" for label, n in unknown.most_common(10)),
+            fix=f"correct the manifest; the study's labels are {', '.join(study.labels.classes)}",
+        )
     labels = {part: {row["label"] for row in rows if row["split"] == part} for part in PARTS}
     if len(labels["train"]) < 2 or not (labels["validation"] and labels["test"]):
         raise DataError(

@@ -199,6 +199,16 @@ def test_a_fault_costs_only_its_site(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(bench.mean.mean()["w"], expected_mean(["east", "south"]), rtol=1e-12)
 
 
+def test_a_bug_at_a_virtual_site_keeps_its_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Bench(tmp_path, faults={"north": raising}).run()
+    (entry,) = caplog.records
+    assert entry.getMessage() == "site north failed; its reply is lost"
+    assert entry.exc_info is not None
+    assert entry.exc_info[0] is FileNotFoundError
+
+
 def test_below_the_quorum_the_run_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     bench = Bench(tmp_path, faults={"north": raising, "south": lambda data: b"x"})
     with pytest.raises(RunStopped, match="fusion, round 1: 1 of 3 sites") as stopped:
