@@ -138,13 +138,6 @@ def draw_patient(generator: np.random.Generator, traits: Traits) -> Patient:
     )
 
 
-def smear_image(
-    generator: np.random.Generator, label: int, style: SiteStyle, size: int
-) -> NDArray[np.uint8]:
-    """Draw one field of a new patient of class `label`: uint8 (size, size, 3), RGB."""
-    return smear_field(generator, draw_patient(generator, PROFILES[label]), style, size)
-
-
 def smear_field(
     generator: np.random.Generator, patient: Patient, style: SiteStyle, size: int
 ) -> NDArray[np.uint8]:

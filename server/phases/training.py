@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from common.asks import FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
 from common.errors import UpdateRejected
+from common.parts import by_part, flattened
 from common.study.phases import PhaseName
 from common.updates.differences import apply
 from common.updates.moments import moment_bounds, moments
@@ -53,11 +54,7 @@ def train_round(
         trained: the parts whose differences come back.
         norm_bound: largest Euclidean norm of an accepted update.
     """
-    held = {
-        f"{part}/{name}": array
-        for part in trained
-        for name, array in conduct.parts[part].arrays.items()
-    }
+    held = flattened({part: conduct.parts[part].arrays for part in trained})
     mean = RunningMean(held)
     told_by: dict[str, FitTold] = {}
 
@@ -70,17 +67,8 @@ def train_round(
         told_by[site] = told
 
     sites = conduct.ask(phase, number, FitAsk(stage=stage), take)
-    updated = apply(held, mean.mean())
-    for part in trained:
-        prefix = f"{part}/"
-        conduct.hold(
-            part,
-            {
-                name.removeprefix(prefix): a
-                for name, a in updated.items()
-                if name.startswith(prefix)
-            },
-        )
+    for part, arrays in by_part(apply(held, mean.mean())).items():
+        conduct.hold(part, arrays)
     point = _curve_point([told_by[site] for site in sites])
     curves = conduct.facts.setdefault("curves", {})
     curves.setdefault(phase, []).append({"round": number, "stage": stage, **point})

@@ -27,7 +27,6 @@ from common.imaging.synthetic import (
     random_traits,
     site_style,
     smear_field,
-    smear_image,
 )
 from common.imaging.synthetic_cells import chromatin, scatter
 from common.model.chain import build_backbone, check_is_chain
@@ -50,6 +49,15 @@ PLAIN = SiteStyle(
     jpeg=95,
     red_cells=14,
 )
+
+
+def smear_image(
+    generator: np.random.Generator, label: int, style: SiteStyle, size: int
+) -> NDArray[np.uint8]:
+    """Draw one field of a new patient of a class."""
+    return smear_field(generator, draw_patient(generator, PROFILES[label]), style, size)
+
+
 SMALL = SyntheticSettings(
     sites=(
         SiteShare(name="here", train=(2, 1, 1, 1)),
