@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 # Two processes, each with one thread: they would fight for the cores with more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: simulate test check docs bench clean
+.PHONY: simulate test check docs proto bench clean
 
 simulate: $(INSTALLED)  ## run the federated simulation on embedded data; ends in a report
 	$(BIN)/leukofed-sim run synthetic
@@ -33,6 +33,9 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)  ## write the generated manuals anew
 	$(BIN)/python docs/generate.py
+
+proto: $(INSTALLED)  ## write the code of the worker's protocol anew
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. common/worker.proto
 
 bench: $(INSTALLED)  ## ratios of speed and size, on this machine
 	$(BIN)/python benchmarks/site_epoch.py

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from client.data.cache import ActivationCache, Shelf
 from client.data.manifest import Example
+from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
 from client.training.augment import AUGMENTATION, view
 from client.training.numerics import autocast, laid_out
@@ -48,6 +49,7 @@ class Extractor:
         cache: where activations and features are kept.
         numerics: how this machine computes.
         progress: watches the one long job, the pass through the frozen fronts.
+        pulse: called before every batch.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Extractor:
         cache: ActivationCache,
         numerics: Numerics,
         progress: Progress = unwatched,
+        pulse: Pulse = no_pulse,
     ) -> None:
         self.study = study
         self.branches = branches
         self.cache = cache
         self.numerics = numerics
         self.progress = progress
+        self.pulse = pulse
         self.front_digests = {branch.architecture: front_digest(branch) for branch in branches}
         # Whatever changes an activation stands in its recipe, or two studies would share it.
         self._recipes = [
@@ -100,6 +104,7 @@ class Extractor:
         with ThreadPoolExecutor(2) as decoders:
             done = 0
             for some, images in _ahead(decoders, missing, self.study):
+                self.pulse()
                 self._store(shelves, some, images)
                 done += len(some)
                 self.progress(done, len(missing))
@@ -140,6 +145,7 @@ class Extractor:
         shelf = self._front_shelves()[self.branches.index(branch)]
         with torch.inference_mode(), autocast(self.numerics):
             for some in _batches(wanted, _TAIL_BATCH):
+                self.pulse()
                 activations = _filled_up(shelf.read([self._key(*w) for w in some]), _TAIL_BATCH)
                 batch = laid_out(torch.from_numpy(activations).float(), self.numerics)
                 yield some, branch.tail(batch).float().numpy()[: len(some)]

@@ -57,7 +57,7 @@ def _fit_heads(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
         start += branch.width
         loss_sum += fit_dense(
             list(branch.head.parameters()), branch.logits, own, labels, schedule,
-            _generator(bench.study, request, branch.architecture),
+            _generator(bench.study, request, branch.architecture), bench.pulse,
         )  # fmt: skip
     update = _difference(site, bench, ("heads",))
     return _told(bench, loss_sum / len(bench.branches), logits), update
@@ -84,6 +84,7 @@ def _fit_tails(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
         loss_sum += fit_tail(
             branch, partial(extractor.draw, number, examples), settings.views, labels, schedule,
             _generator(bench.study, request, branch.architecture), extractor.numerics,
+            bench.pulse,
         )  # fmt: skip
     update = _difference(site, bench, ("heads", "tails"))
     return _told(bench, loss_sum / len(bench.branches), logits), update
@@ -105,7 +106,7 @@ def _fit_fusion(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Ar
     loss_sum = fit_dense(
         [p for p in fusion.parameters() if p.requires_grad], fusion,
         bench.features(request.parts, "train", views), bench.labels("train"), schedule,
-        _generator(bench.study, request, "fusion"),
+        _generator(bench.study, request, "fusion"), bench.pulse,
     )  # fmt: skip
     update = difference(fusion_arrays(fusion), site.parts["fusion"])
     return _told(bench, loss_sum, logits), {f"fusion/{name}": a for name, a in update.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from client.data.manifest import Example, read_manifest
 from client.data.scan import UNREADABLE, readable, scan
 from client.data.splits import split
+from client.pulse import Pulse, no_pulse
 from client.site_config import SiteConfig
 from common.asks import Part
 from common.study.schema import Study
@@ -21,8 +22,13 @@ class Holdings:
     grouped_by: str
 
 
-def examine(config: SiteConfig, study: Study) -> Holdings:
+def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdings:
     """Read the manifest, digest and try every image, drop what cannot be used, and split.
+
+    Args:
+        config: names the manifest.
+        study: its classes, groups and split.
+        pulse: called before every image.
 
     Raises:
         DataError: the manifest breaks the contract, or its split does.
@@ -35,8 +41,8 @@ def examine(config: SiteConfig, study: Study) -> Holdings:
         joined_by=study.data.joined_by,
         root=config.images.root,
     )
-    scanned = scan(manifest, config.cache.folder)
-    usable, unreadable = readable(scanned.examples, config.cache.folder)
+    scanned = scan(manifest, config.cache.folder, pulse)
+    usable, unreadable = readable(scanned.examples, config.cache.folder, pulse)
     excluded = Counter(scanned.excluded)
     if unreadable:
         excluded[UNREADABLE] += len(unreadable)

@@ -1,5 +1,6 @@
 """What a site does with a request: decide, work, and let the answer out through the one door."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -13,6 +14,7 @@ from common.errors import LeukofedError
 from common.study.schema import Study
 from common.wire import Reply, Request, decode_request, encode_reply
 
+_LOG = logging.getLogger("leukofed.worker")
 Answer = tuple[Told, Mapping[str, NDArray[Any]]]
 Work = Callable[[Site, Study, Request], Answer]
 
@@ -60,8 +62,11 @@ def handle(data: bytes, site: Site) -> bytes:
             told, arrays = _work(request)(site, study, request)
         seconds = time.monotonic() - start
         reply = Reply(request.step, request.digest, "done", told, arrays, seconds=seconds)
+        _LOG.info("%s: answered in %.1f s", request.step.name, seconds)
         return site.door.release(request, encode_reply(reply))
     except LeukofedError as error:
+        detail = f" ({error.local_detail})" if error.local_detail else ""
+        _LOG.info("%s: refused: %s%s", request.step.name, error.problem, detail)
         reply = Reply(request.step, request.digest, "refused", problem=error.problem, fix=error.fix)
         return site.door.turn_away(request, encode_reply(reply), error.local_detail)
 

@@ -15,6 +15,7 @@ from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.egress.door import Door
 from client.holdings import Holdings, examine
+from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics, SiteConfig
 from client.training.numerics import measured, settled_numerics, threads
 from common.asks import Part
@@ -71,12 +72,14 @@ class Bench:
         build: Build,
         cache: ActivationCache,
         progress: Progress = unwatched,
+        pulse: Pulse = no_pulse,
     ) -> None:
         self.study = study
         self.config = config
         self.cache = cache
         self._build = build
         self._progress = progress
+        self.pulse = pulse
         self._remembered: tuple[object, NDArray[np.uint8]] | None = None
 
     @cached_property
@@ -90,7 +93,9 @@ class Bench:
         numerics = settled_numerics(
             self.config.numerics, self.config.state / "numerics.json", self._measure
         )
-        return Extractor(self.study, self.branches, self.cache, numerics, self._progress)
+        return Extractor(
+            self.study, self.branches, self.cache, numerics, self._progress, self.pulse
+        )
 
     def computing(self) -> AbstractContextManager[None]:
         """Let torch use this site's number of threads within this context, and no other."""
@@ -99,7 +104,7 @@ class Bench:
     @cached_property
     def holdings(self) -> Holdings:
         """The site's examples by part, and what was left out."""
-        return examine(self.config, self.study)
+        return examine(self.config, self.study, self.pulse)
 
     def examples(self, part: Part) -> Sequence[Example]:
         """Return the usable examples of a part."""
@@ -150,6 +155,7 @@ class Site:
         build: builds a study's branches; virtual sites of one process may share them.
         cache: keeps activations; virtual sites of one process share it. None: the site file's.
         progress: watches the long jobs.
+        pulse: called between batches of any work; it may raise to stop the work.
     """
 
     def __init__(
@@ -159,15 +165,23 @@ class Site:
         build: Build = build_branches,
         cache: ActivationCache | None = None,
         progress: Progress = unwatched,
+        pulse: Pulse = no_pulse,
     ) -> None:
         self.config = config
         self.approved = approved
         self._build = build
         self._progress = progress
+        self._pulse = pulse
         self._cache = cache or open_cache(config)
+        self._owns_cache = cache is None
         self.door = Door(config.state, config.name, config.limits)
         self.parts = PartStore()
         self._benches: dict[str, Bench] = {}
+
+    def close(self) -> None:
+        """Let other processes use the cache that this site opened."""
+        if self._owns_cache:
+            self._cache.close()
 
     def study(self, request: Request) -> Study:
         """Return the approved study that a request belongs to.
@@ -192,6 +206,6 @@ class Site:
         """Return what is kept warm for a study."""
         if study.digest not in self._benches:
             self._benches[study.digest] = Bench(
-                study, self.config, self._build, self._cache, self._progress
+                study, self.config, self._build, self._cache, self._progress, self._pulse
             )
         return self._benches[study.digest]

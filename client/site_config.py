@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from common.signing import PublicHalf
 from common.study.phases import PHASE_ORDER, PhaseName
 from common.study.schema import SiteName
 from common.study.strict import Strict
@@ -42,6 +43,8 @@ class Limits(Strict):
     """Most exchanges that this site answers in one run."""
     largest_payload_mb: float = Field(default=200.0, gt=0)
     """Largest reply, in units of 10^6 bytes."""
+    largest_request_mb: float = Field(default=400.0, gt=0)
+    """Largest request taken in, in units of 10^6 bytes."""
 
 
 class Numerics(Strict):
@@ -72,6 +75,9 @@ class SiteConfig(Strict):
     """`auto`: measured once on this machine, then kept in the state folder."""
     limits: Limits = Limits()
     """What may leave."""
+    coordinator: PublicHalf | None = None
+    """The coordinator's public key, 44 characters of base64: the worker takes requests and studies
+    that this key signed, and no others."""
 
 
 def load_site_config(path: Path) -> SiteConfig:

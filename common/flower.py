@@ -1,34 +1,45 @@
 """Messages in Flower's records: bytes to a RecordDict and back, and its errors in plain words."""
 
 import re
+from dataclasses import replace
 
 from flwr.app import Array, ArrayRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
+from common.troubles import MEANING, Meaning, Trouble
 from common.wire import WireError
 
 MESSAGE_TYPE = "query"
 """Flower's message type of every request of ours; the kind of work stands in the bytes."""
 RECORD, HEAD, BLOCK, RAW = "leukofed", "head", "block", "bytes"
+_LOG = "see this site's own log"
 _REASONS = {
-    ErrorCode.LOAD_CLIENT_APP_EXCEPTION: "its app could not be loaded",
-    ErrorCode.CLIENT_APP_RAISED_EXCEPTION: "its app failed",
-    ErrorCode.MESSAGE_UNAVAILABLE: "its time ran out",
-    ErrorCode.REPLY_MESSAGE_UNAVAILABLE: "its reply was lost on the way",
-    ErrorCode.NODE_UNAVAILABLE: "its node was lost",
-    ErrorCode.INVALID_FAB: "it refused the app that was sent",
-    ErrorCode.CLIENT_APP_CRASHED: "its app died",
+    ErrorCode.LOAD_CLIENT_APP_EXCEPTION: Meaning(
+        "its app could not be loaded", "compare the leukofed and flwr versions at both ends"
+    ),
+    ErrorCode.CLIENT_APP_RAISED_EXCEPTION: Meaning("its app failed", _LOG),
+    ErrorCode.MESSAGE_UNAVAILABLE: Meaning("its time ran out", _LOG),
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE: Meaning("its reply was lost on the way", _LOG, True),
+    ErrorCode.NODE_UNAVAILABLE: Meaning(
+        "its node was lost", "see that this site's SuperNode is running", True
+    ),
+    ErrorCode.INVALID_FAB: Meaning(
+        "it refused the app that was sent", "send the app that this site installed"
+    ),
+    ErrorCode.CLIENT_APP_CRASHED: Meaning("its app died", _LOG, True),
 }
 
 
-def to_records(data: bytes) -> RecordDict:
+def to_records(data: bytes, head: int = 0) -> RecordDict:
     """Pack a message's bytes.
 
-    The header differs from site to site, the arrays after it mostly do not; as two arrays of
-    raw bytes they are cut into chunks apart, and Flower stores equal chunks once for all sites.
+    Args:
+        data: the message.
+        head: how many of its bytes differ from site to site, while those after them mostly do
+            not. As two arrays of raw bytes they are cut into chunks apart, and Flower stores
+            equal chunks once for all sites.
     """
-    cut = 8 + int.from_bytes(data[4:8], "big")
-    return RecordDict({RECORD: ArrayRecord({HEAD: _raw(data[:cut]), BLOCK: _raw(data[cut:])})})
+    return RecordDict({RECORD: ArrayRecord({HEAD: _raw(data[:head]), BLOCK: _raw(data[head:])})})
 
 
 def from_records(message: Message) -> bytes:
@@ -50,11 +61,15 @@ def from_records(message: Message) -> bytes:
     return record[HEAD].data + record[BLOCK].data
 
 
-def describe(error: Error) -> str:
+def describe(error: Error) -> Meaning:
     """Say what became of a message; of the far end's own text at most a class name is repeated."""
-    words = _REASONS.get(error.code, f"Flower reports error {error.code}")
-    name = error.reason or ""
-    return f"{words} ({name})" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", name) else words
+    reason = error.reason or ""
+    if reason in list(Trouble):
+        return MEANING[Trouble(reason)]
+    known = _REASONS.get(error.code, Meaning(f"Flower reports error {error.code}", _LOG))
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,60}", reason):
+        return replace(known, problem=f"{known.problem} ({reason})")
+    return known
 
 
 def _raw(data: bytes) -> Array:

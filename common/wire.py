@@ -45,6 +45,12 @@ class Step(Strict):
     """Counts the exchanges within a round."""
     site: str = Field(pattern=r"^[a-z0-9-]{1,40}$")
 
+    @property
+    def name(self) -> str:
+        """The step in words, for a log."""
+        exchange = f", exchange {self.exchange}" if self.exchange else ""
+        return f"{self.phase}, round {self.round}{exchange} of run {self.run}"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -134,6 +140,28 @@ def decode_request(data: bytes) -> Request:
     return Request(header.step, header.ask, header.parts, arrays)
 
 
+def decode_header(data: bytes) -> Request:
+    """Read a request without its arrays.
+
+    Raises:
+        WireError: the bytes do not begin as a request does.
+    """
+    header = _validated(_REQUEST, header_of(data)[8:])
+    return Request(header.step, header.ask, header.parts)
+
+
+def header_of(data: bytes) -> bytes:
+    """Return the bytes of a message that precede its arrays; they name every array's digest.
+
+    Raises:
+        WireError: the bytes do not begin as a message does.
+    """
+    length = int.from_bytes(data[4:8], "big")
+    if data[:4] != MAGIC or length > MAX_HEADER or len(data) < 8 + length:
+        raise WireError("the bytes are not a message of this protocol", fix=_FIX)
+    return data[: 8 + length]
+
+
 def encode_reply(reply: Reply) -> bytes:
     """Serialise a reply."""
     header = _ReplyHeader(
@@ -183,11 +211,9 @@ def _frame(header: Strict, arrays: Arrays) -> bytes:
 
 
 def _unframe(data: bytes) -> tuple[bytes, dict[str, NDArray[Any]]]:
-    length = int.from_bytes(data[4:8], "big")
-    if data[:4] != MAGIC or length > MAX_HEADER or len(data) < 8 + length:
-        raise WireError("the bytes are not a message of this protocol", fix=_FIX)
+    header = header_of(data)
     try:
-        return data[8 : 8 + length], load_safetensors(data[8 + length :])
+        return header[8:], load_safetensors(data[len(header) :])
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WireError("the arrays of the message cannot be read", fix=_FIX) from error
 

@@ -185,7 +185,7 @@ def _rooms_page() -> str:
         lines += ["", f"## {party}", "", meaning, ""]
         for path in sorted((FOLDER.parent / party).rglob("*.py")):
             told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-            if path.name == "__init__.py":
+            if path.name == "__init__.py" or path.stem.endswith("_pb2"):
                 continue
             place = path.relative_to(FOLDER.parent / party).as_posix()
             first = " ".join((told or "").partition("\n\n")[0].split())

@@ -1,7 +1,7 @@
 """Flower as the rounds need it: bytes to a node, bytes back, and patience with its errors."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -12,15 +12,28 @@ from google.protobuf.message import DecodeError
 
 from common.errors import LeukofedError, RunStopped
 from common.flower import MESSAGE_TYPE, describe, from_records, to_records
-from common.wire import WireError
+from common.wire import WireError, header_of
+from server.node_keys import NodeKey, node_key
 
 Result = TypeVar("Result")
 # What Flower's pull can raise while it unpacks a message that a site has mangled.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, DecodeError)
 
 
+Seal = Callable[[bytes], bytes]
+
+
+def unsealed(data: bytes) -> bytes:
+    """Leave a request as it is, for sites in this very process."""
+    return data
+
+
 class Undelivered(LeukofedError):  # noqa: N818 - reads as an outcome
-    """Flower brings word that a message will get no reply."""
+    """Flower brings word that a message will get no reply; `passes`: the next one may."""
+
+    def __init__(self, problem: str, *, fix: str, passes: bool) -> None:
+        super().__init__(problem, fix=fix)
+        self.passes = passes
 
 
 class Carrier:
@@ -28,29 +41,54 @@ class Carrier:
 
     Args:
         grid: Flower's, or the in-process one.
+        seal: puts the coordinator's signature before a request.
+        keys: the key under which each site was admitted, None where nodes have none.
         ttl_s: how long a message and its reply stay valid, in seconds; at least Flower's default.
         pauses_s: pauses before a failed call is made again, in seconds.
     """
 
-    def __init__(self, grid: Grid, *, ttl_s: float, pauses_s: Sequence[float]) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        ttl_s: float,
+        pauses_s: Sequence[float],
+        seal: Seal = unsealed,
+        keys: Mapping[str, NodeKey] | None = None,
+    ) -> None:
         self._grid = grid
+        self._seal = seal
+        self._keys = keys
         self._ttl_s = max(float(DEFAULT_TTL), ttl_s)
         self._pauses_s = tuple(pauses_s)
 
     def nodes(self) -> dict[str, list[int]]:
         """List the nodes that are connected, by the name under which they were admitted.
 
+        Flower lets any number of nodes share a name; a node with another key than the site's is
+        not that site.
+
         Raises:
             RunStopped: Flower cannot be reached; so for every call of a carrier.
         """
         found: dict[str, list[int]] = {}
         for node in self._patiently(lambda: list(self._grid.get_nodes())):
-            found.setdefault(node.name, []).append(node.node_id)
+            if self._keys is None or node_key(node.public_key) == self._keys.get(node.name):
+                found.setdefault(node.name, []).append(node.node_id)
         return found
 
     def push(self, node: int, group: str, data: bytes) -> str | None:
-        """Send bytes to a node; return the message's id, or None if Flower did not take it."""
-        ids = self._patiently(partial(self._push, node, group, data))
+        """Seal a request and send it; return the message's id, or None if Flower did not take it.
+
+        Args:
+            node: Flower's number for the site.
+            group: a label that the reply carries too.
+            data: an encoded `common.wire.Request`.
+        """
+        sealed = self._seal(data)
+        # The arrays mostly are the same for all sites: Flower then stores them once.
+        head = len(sealed) - len(data) + len(header_of(data))
+        ids = self._patiently(partial(self._push, node, group, sealed, head))
         return ids[0] if len(ids) == 1 and ids[0] else None
 
     def pull(self, key: str) -> bytes | None:
@@ -64,13 +102,13 @@ class Carrier:
         if not messages:
             return None
         if messages[0].has_error():
-            fix = "see this site's own log"
-            raise Undelivered(f"no reply: {describe(messages[0].error)}", fix=fix)
+            found = describe(messages[0].error)
+            raise Undelivered(f"no reply: {found.problem}", fix=found.fix, passes=found.passes)
         return from_records(messages[0])
 
-    def _push(self, node: int, group: str, data: bytes) -> list[str]:
+    def _push(self, node: int, group: str, data: bytes, head: int) -> list[str]:
         # Always a new message: pushed again under its old id, Flower would drop it.
-        records = to_records(data)
+        records = to_records(data, head)
         message = Message(records, node, MESSAGE_TYPE, group_id=group, ttl=self._ttl_s)
         return list(self._grid.push_messages([message]))
 

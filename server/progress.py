@@ -13,6 +13,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from common.durations import duration
+
 DONE = "done"
 """The status of a site whose reply was accepted; every other one is a loss of that reply."""
 _QUIET_S = 5.0  # what takes less long goes unmentioned in plain lines
@@ -209,16 +211,6 @@ class LiveProgress:
 def progress_for(console: Console) -> LiveProgress | PlainProgress:
     """Choose what fits the console; to be used in a `with` statement."""
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
-
-
-def duration(seconds: float) -> str:
-    """Say a length of time in two units at most: `4 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _count(sites: dict[str, str]) -> str:

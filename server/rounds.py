@@ -4,6 +4,7 @@ A site is known by its name. Whatever is wrong with a site's reply costs that re
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,12 +17,14 @@ from common.record import Record
 from common.study.schema import Study
 from common.wire import Reply, Request, Step, WireError, decode_reply, encode_request
 from server.accounts import Accounts, Cost
-from server.carrier import Carrier, Undelivered
+from server.carrier import Carrier, Seal, Undelivered, unsealed
 from server.checkpoints import Part
 from server.intake import check_answers, printable
+from server.node_keys import NodeKey
 from server.progress import DONE, Watch
 
 Take = Callable[[str, Reply], None]
+_ATTEMPTS = 5  # at one exchange with one site
 Loss = Literal["missing", "refused", "rejected"]
 
 
@@ -38,6 +41,8 @@ class _Exchange:
     accepted: set[str] = field(default_factory=set)
     nodes: dict[str, int] = field(default_factory=dict)  # sites asked, and Flower's number for them
     resent: set[str] = field(default_factory=set)
+    lost: Counter[str] = field(default_factory=Counter)  # deliveries that failed, by site
+    met: float | None = None  # when the quorum had answered
     costs: dict[str, Cost] = field(default_factory=dict)  # by site
 
 
@@ -55,6 +60,10 @@ class Rounds:
         accounts: bytes and seconds are added to them; by default to empty ones.
         poll_s: pause between two looks for replies, in seconds.
         pauses_s: pauses before a failed call to Flower is tried again, in seconds.
+        grace_s: how long an exchange waits for sites that are away once the quorum has answered,
+            in seconds; for a site that did not come back, not a second time.
+        seal: puts the coordinator's signature before a request.
+        keys: the key under which each site was admitted, None where nodes have none.
     """
 
     def __init__(
@@ -69,8 +78,12 @@ class Rounds:
         accounts: Accounts | None = None,
         poll_s: float = 0.5,
         pauses_s: Sequence[float] = (1.0, 3.0, 9.0),
+        grace_s: float = 0.0,
+        seal: Seal = unsealed,
+        keys: Mapping[str, NodeKey] | None = None,
     ) -> None:
-        self._carrier = Carrier(grid, ttl_s=2 * deadline_s, pauses_s=pauses_s)
+        self._carrier = Carrier(grid, ttl_s=2 * deadline_s, pauses_s=pauses_s, seal=seal, keys=keys)
+        self.grace_s = grace_s
         self.study = study
         self.run = run
         self.record = record
@@ -81,6 +94,7 @@ class Rounds:
         self._study_digest = study.digest
         self._held: dict[str, dict[str, str]] = {}  # site -> part -> digest it last worked with
         self._late: dict[str, Step] = {}  # message id -> step that is still unanswered
+        self._away: set[str] = set()  # sites that did not come back within the grace
 
     def exchange(
         self,
@@ -161,14 +175,14 @@ class Rounds:
         while True:
             self._invite(opened)
             moved = self._collect(opened)
-            below = len(opened.accepted) < opened.quorum
-            if not opened.pending and not (opened.unasked and below):
+            if not opened.pending and not self._waits(opened):
                 break
             if not moved:
                 if (left := end - time.monotonic()) <= 0:
                     break
                 time.sleep(min(self.poll_s, left))
         for site, why in list(opened.unasked.items()):
+            self._away.add(site)
             self._lose(opened, site, "missing", why, "see that this site's service is running")
         for key, site in opened.pending.items():
             self._late[key] = opened.requests[site].step
@@ -179,6 +193,15 @@ class Rounds:
                 f"no reply within {self.deadline_s:g} s",
                 "see that this site is working, or allow more time",
             )
+
+    def _waits(self, opened: _Exchange) -> bool:
+        """Say whether sites that are away are waited for."""
+        if len(opened.accepted) < opened.quorum:
+            return bool(opened.unasked)
+        if opened.met is None:
+            opened.met = time.monotonic()
+        has_time = time.monotonic() < opened.met + self.grace_s
+        return has_time and not self._away.issuperset(opened.unasked)
 
     def _invite(self, opened: _Exchange) -> None:
         if not opened.unasked:
@@ -227,7 +250,7 @@ class Rounds:
                     continue
                 self._receive(opened, site, data)
             except Undelivered as error:
-                self._lose(opened, site, "missing", error.problem, error.fix)
+                self._ask_again(opened, site, error)
             except (WireError, UpdateRejected) as error:
                 self._lose(opened, site, "rejected", error.problem, error.fix)
             del opened.pending[key]
@@ -247,8 +270,21 @@ class Rounds:
         else:
             opened.take(site, reply)
             opened.accepted.add(site)
+            self._away.discard(site)
             self._held.setdefault(site, {}).update(request.parts)
             self._watch_site(request.step, DONE, reply.seconds)
+
+    def _ask_again(self, opened: _Exchange, site: str, error: Undelivered) -> None:
+        """Ask once more what was lost on the way: a site answers each step once, whoever asks."""
+        opened.lost[site] += 1
+        if not error.passes or opened.lost[site] >= _ATTEMPTS:
+            self._lose(opened, site, "missing", error.problem, error.fix)
+            return
+        step = opened.requests[site].step
+        self.record.write("again", **_where(step), problem=error.problem)
+        self.watch.note(f"{site}, {step.phase}, round {step.round}: {error.problem}; asking again")
+        opened.unasked[site] = error.problem
+        opened.resent.discard(site)
 
     def _charge(self, opened: _Exchange, site: str, cost: Cost) -> None:
         self.accounts.add(opened.requests[site].step.phase, site, cost)

@@ -10,6 +10,8 @@ from common.commands import LazyGroup, check_installation, plain_errors
     rooms={
         "log": ("client.cli.log:log", "Show what left this site."),
         "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),
+        "status": ("client.cli.status:status", "Show what the worker is at."),
+        "worker": ("client.cli.worker:worker", "Answer requests from this site's images."),
         "predict": ("client.cli.predict:predict", "Apply a released model to images."),
     },
 )

@@ -14,6 +14,7 @@ import PIL
 
 from client.data.groups import join_groups
 from client.data.manifest import Example, Manifest
+from client.pulse import Pulse, no_pulse
 from common.digests import digest_bytes, digest_file
 from common.errors import DataError
 from common.imaging.decode import decode
@@ -37,7 +38,7 @@ class Scan:
         return {reason: len(images) for reason, images in self.left_out.items() if images}
 
 
-def scan(manifest: Manifest, cache: Path | None = None) -> Scan:
+def scan(manifest: Manifest, cache: Path | None = None, pulse: Pulse = no_pulse) -> Scan:
     """Digest every image and drop exact duplicates.
 
     Of images with the same bytes the one that sorts first by path stays, whatever the order of
@@ -47,11 +48,12 @@ def scan(manifest: Manifest, cache: Path | None = None) -> Scan:
     Args:
         manifest: as read.
         cache: folder in which digests are remembered by path, size and time of change.
+        pulse: called before every image.
 
     Raises:
         DataError: an image cannot be read from disk.
     """
-    digests = _digests([example.image for example in manifest.examples], cache)
+    digests = _digests([example.image for example in manifest.examples], cache, pulse)
     before = [example.group for example in manifest.examples]
     after = join_groups(before, digests)
     copies: dict[str, list[Example]] = {}
@@ -75,13 +77,14 @@ def scan(manifest: Manifest, cache: Path | None = None) -> Scan:
 
 
 def readable(
-    examples: Sequence[Example], cache: Path | None = None
+    examples: Sequence[Example], cache: Path | None = None, pulse: Pulse = no_pulse
 ) -> tuple[list[Example], list[Path]]:
     """Decode every image once; return the examples that can be used, and the other images.
 
     Args:
         examples: scanned, with their digests.
         cache: folder in which verdicts are remembered by digest, for this version of Pillow.
+        pulse: called before every image.
 
     Raises:
         DataError: an image cannot be read from disk, or does not fit into memory.
@@ -91,6 +94,7 @@ def readable(
     usable, others = [], []
     try:
         for example in examples:
+            pulse()
             if not isinstance(verdicts.get(example.digest), bool):
                 verdicts[example.digest] = _decodes(example.image)
             if verdicts[example.digest]:
@@ -117,12 +121,13 @@ def _decodes(image: Path) -> bool:
     return True
 
 
-def _digests(images: Sequence[Path], cache: Path | None) -> list[str]:
+def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[str]:
     store = None if cache is None else cache / "digests.json"
     known = _load(store)
     digests = []
     try:
         for image in images:
+            pulse()
             status = image.stat()
             state = [status.st_size, status.st_mtime_ns]
             entry = known.get(str(image))

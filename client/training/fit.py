@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
 from client.training.numerics import autocast, laid_out
 from common.model.network import Branch
@@ -44,6 +45,7 @@ def fit_dense(
     labels: NDArray[np.int64],
     schedule: Schedule,
     generator: np.random.Generator,
+    pulse: Pulse = no_pulse,
 ) -> float:
     """Train dense layers on features that are already computed.
 
@@ -54,6 +56,7 @@ def fit_dense(
         labels: int64 (images,).
         schedule: epochs, batch size, rate.
         generator: orders the images and draws the views.
+        pulse: called before every batch.
 
     Returns:
         Cross-entropy in nats, summed over the images of the last pass.
@@ -65,6 +68,7 @@ def fit_dense(
     for epoch in _epochs(len(labels), features.shape[1], schedule, generator):
         loss_sum = 0.0
         for images, views in epoch:
+            pulse()
             batch = torch.from_numpy(features[images, views])
             loss_sum += _step(optimizer, forward(batch), labels[images])
     return loss_sum
@@ -78,6 +82,7 @@ def fit_tail(
     schedule: Schedule,
     generator: np.random.Generator,
     numerics: Numerics,
+    pulse: Pulse = no_pulse,
 ) -> float:
     """Train the tail and the head of one backbone in place, from the front's activations.
 
@@ -90,6 +95,7 @@ def fit_tail(
         schedule: epochs, batch size, rate.
         generator: orders the images and draws the views.
         numerics: precision and layout of this machine.
+        pulse: called before every batch.
 
     Returns:
         Cross-entropy in nats, summed over the images of the last pass.
@@ -102,6 +108,7 @@ def fit_tail(
     for epoch in _epochs(len(labels), views, schedule, generator):
         loss_sum = 0.0
         for images, drawn in epoch:
+            pulse()
             activations = laid_out(torch.from_numpy(draw(images, drawn)).float(), numerics)
             with autocast(numerics):
                 features = branch.tail(activations)

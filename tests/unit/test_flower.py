@@ -9,7 +9,8 @@ from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_conte
 
 from common.asks import CensusAsk
 from common.flower import BLOCK, HEAD, RAW, RECORD, describe, from_records, to_records
-from common.wire import Request, Step, WireError, encode_request
+from common.troubles import MEANING, Trouble
+from common.wire import Request, Step, WireError, encode_request, header_of
 from simulations.engines.inprocess import LoopbackGrid
 
 
@@ -27,8 +28,9 @@ def request_bytes(site: str, values: int = 1000) -> bytes:
 @pytest.mark.parametrize(
     "data", [request_bytes("north"), b"", b"x", b"LKF1\xff\xff\xff\xffshort", bytes(9)]
 )
-def test_bytes_survive_flowers_serialisation(data: bytes) -> None:
-    message = message_of(to_records(data))
+@pytest.mark.parametrize("head", [0, 1, 5000])
+def test_bytes_survive_flowers_serialisation(data: bytes, head: int) -> None:
+    message = message_of(to_records(data, head))
     assert from_records(message) == data
     carried = {key: thing.deflate() for key, thing in get_all_nested_objects(message).items()}
     arrived = inflate_object_from_contents(message.object_id, carried)
@@ -38,10 +40,11 @@ def test_bytes_survive_flowers_serialisation(data: bytes) -> None:
 
 def test_the_arrays_for_two_sites_are_one_chunk_to_flower() -> None:
     """The sites' names differ in length, which in one array would shift every later chunk."""
-    chunks = [
-        set(get_all_nested_objects(message_of(to_records(request_bytes(site, 800_000)))))
-        for site in ("north", "st-mary-hospital")
-    ]
+    chunks = []
+    for site in ("north", "st-mary-hospital"):
+        data = request_bytes(site, 800_000)
+        message = message_of(to_records(data, len(header_of(data))))
+        chunks.append(set(get_all_nested_objects(message)))
     shared = chunks[0] & chunks[1]
     assert len(shared) == 3  # 6.4 MB are two chunks of at most 5 MiB, and the Array that lists them
 
@@ -66,7 +69,13 @@ def test_foreign_records_raise_wire_error(records: RecordDict) -> None:
 
 def test_errors_are_told_in_words_without_the_far_ends_text() -> None:
     raised = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
-    assert describe(Error(raised, "MemoryError")) == "its app failed (MemoryError)"
-    assert describe(Error(raised, "<class 'OSError'>:<'/data/ward'>")) == "its app failed"
-    assert describe(Error(ErrorCode.NODE_UNAVAILABLE)) == "its node was lost"
-    assert describe(Error(77)) == "Flower reports error 77"
+    assert describe(Error(raised, "MemoryError")).problem == "its app failed (MemoryError)"
+    assert describe(Error(raised, "<class 'OSError'>:<'/data/ward'>")).problem == "its app failed"
+    assert describe(Error(ErrorCode.NODE_UNAVAILABLE)).problem == "its node was lost"
+    assert describe(Error(77)).problem == "Flower reports error 77"
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_a_trouble_is_told_in_the_words_that_both_ends_know(trouble: Trouble) -> None:
+    error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, trouble.value)
+    assert describe(error) == MEANING[trouble]

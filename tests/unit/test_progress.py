@@ -5,8 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from common.durations import duration
 from server.accounts import Accounts, Cost
-from server.progress import LiveProgress, PlainProgress, Watch, duration, progress_for
+from server.progress import LiveProgress, PlainProgress, Watch, progress_for
 
 
 def play(watch: Watch) -> None:

@@ -1,0 +1,41 @@
+"""The Flower ClientApp: it carries bytes between the network and the worker, and sees neither
+images nor what the bytes mean.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from flwr.app import Context, Error, Message
+from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
+
+from client.relay import relay
+from common.flower import from_records, to_records
+from common.troubles import Trouble, Unanswered
+
+SOCKET_VARIABLE = "LEUKOFED_SOCKET"
+"""Names the worker's socket in the site's own environment, that of its SuperNode."""
+SOCKET = "/run/leukofed/worker.sock"
+
+_LOG = logging.getLogger("leukofed.carrier")
+app = ClientApp()
+
+
+@app.query()
+def carry(message: Message, context: Context) -> Message:
+    """Carry a request to the worker and its reply back.
+
+    Whatever fails is told by one word of `common.troubles`: an exception's own text could hold a
+    path, and Flower would send it.
+    """
+    try:
+        socket = Path(os.environ.get(SOCKET_VARIABLE, SOCKET))
+        return Message(to_records(relay(from_records(message), socket)), reply_to=message)
+    except Unanswered as error:
+        trouble = error.trouble
+        _LOG.warning("no reply: %s", error.problem)
+    except Exception:  # the outermost frame: no text of a bug may travel
+        trouble = Trouble.CARRIER_FAILED
+        _LOG.exception("the carrier failed")
+    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, trouble.value), reply_to=message)

@@ -1,0 +1,56 @@
+"""`leukofed-site worker`: the process that sees the images."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from common.commands import plain_errors
+
+SOCKET = Path("/run/leukofed/worker.sock")
+
+
+@click.command()
+@click.option("--site-file", required=True, type=click.Path(path_type=Path), help="The site file.")
+@click.option(
+    "--approved",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of the approved studies: files that the coordinator signed.",
+)
+@click.option(
+    "--socket",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=SOCKET,
+    show_default=True,
+    help="Where the carrier finds this worker; its owner and group may use it.",
+)
+@click.option(
+    "--desk",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where `leukofed-site status` finds it.  [default: desk.sock beside --socket]",
+)
+@plain_errors
+def worker(site_file: Path, approved: Path, socket: Path, desk: Path | None) -> None:
+    """Answer the coordinator's requests from this site's images, without a network.
+
+    The worker takes requests that the coordinator signed, for studies in the approved folder,
+    and no others. Putting a signed study file into that folder approves it, taking it away
+    withdraws it; the worker need not be restarted. What leaves passes the site file's limits and
+    is written to the log that `leukofed-site log` shows.
+
+    Start it where it has no network, as a user who may read the images; the carrier, which has
+    the network, runs as another user who may not.
+
+    Example: unshare --net leukofed-site worker --site-file /etc/leukofed/site.yaml
+    --approved /etc/leukofed/approved
+    """
+    from client.site_config import load_site_config
+    from client.worker import serve
+
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    serve(load_site_config(site_file), approved, socket, desk or socket.with_name("desk.sock"))

@@ -1,0 +1,109 @@
+"""Bytes to the worker and back, over its Unix socket, with patience and a limit to it."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+
+from common.pieces import MOST_PIECE, cut
+from common.troubles import Trouble, Unanswered
+from common.worker_pb2 import Piece
+
+_LOG = logging.getLogger("leukofed.carrier")
+_PAUSE_S = 1.0
+
+
+def relay(
+    message: bytes, socket: Path, *, away_s: float = 120.0, stalled_s: float = 900.0
+) -> bytes:
+    """Hand a request to the worker and return its reply.
+
+    A worker that is restarted meanwhile is handed the request again: it answers each step once,
+    so nothing is computed, or released, twice.
+
+    Args:
+        message: what the coordinator sent; it is not looked at.
+        socket: the worker's.
+        away_s: how long to wait for a worker that does not run, in seconds.
+        stalled_s: how long to wait for one that makes no progress, in seconds.
+
+    Raises:
+        Unanswered: the worker turned the request away, does not run, or hangs.
+    """
+    away_since = time.monotonic()
+    while True:
+        call = _Call(message, socket, stalled_s)
+        try:
+            return call.reply()
+        except grpc.RpcError as error:
+            if call.has_stalled:
+                raise Unanswered(Trouble.STALLED) from error
+            trouble = _trouble(error)
+            if trouble not in (Trouble.AWAY, Trouble.STOPPING):
+                raise Unanswered(trouble) from error
+            if call.was_heard:
+                away_since = time.monotonic()
+            elif time.monotonic() - away_since > away_s:
+                raise Unanswered(Trouble.AWAY) from error
+            _LOG.warning("the worker is away (%s); the request is handed over again", trouble)
+            time.sleep(_PAUSE_S)
+
+
+class _Call:
+    """One attempt."""
+
+    def __init__(self, message: bytes, socket: Path, stalled_s: float) -> None:
+        self._message = message
+        self._socket = socket
+        self._stalled_s = stalled_s
+        self.was_heard = False
+        self.has_stalled = False
+
+    def reply(self) -> bytes:
+        options = [
+            ("grpc.max_receive_message_length", 2 * MOST_PIECE),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        with grpc.insecure_channel(f"unix:{self._socket}", options=options) as channel:
+            handle = channel.stream_stream(
+                "/leukofed.Worker/Handle",
+                request_serializer=Piece.SerializeToString,
+                response_deserializer=Piece.FromString,
+            )
+            answer = handle(self._pieces())
+            found = bytearray()
+            timer = self._timer(answer)
+            try:
+                for piece in answer:
+                    self.was_heard = True
+                    timer.cancel()
+                    timer = self._timer(answer)
+                    found += piece.data
+            finally:
+                timer.cancel()
+            return bytes(found)
+
+    def _pieces(self) -> Iterator[Piece]:
+        for data in cut(self._message):
+            yield Piece(data=data)
+
+    def _timer(self, answer: grpc.Call) -> threading.Timer:
+        def give_up() -> None:
+            self.has_stalled = True
+            answer.cancel()
+
+        timer = threading.Timer(self._stalled_s, give_up)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+
+def _trouble(error: grpc.RpcError) -> Trouble:
+    try:
+        return Trouble(error.details() or "")
+    except ValueError:
+        is_away = error.code() == grpc.StatusCode.UNAVAILABLE
+        return Trouble.AWAY if is_away else Trouble.CARRIER_FAILED

@@ -1,0 +1,161 @@
+"""The process that sees the images: it serves two Unix sockets and has no use for a network."""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from client.approved import ApprovedStudies
+from client.phases import handle
+from client.service import WorkerService, carrier_server, desk_server
+from client.single_flight import SingleFlight
+from client.site import Site
+from client.site_config import SiteConfig
+from common.errors import ConfigError
+from common.signing import public_key
+
+_LOG = logging.getLogger("leukofed.worker")
+_LONGEST_PATH = 107  # bytes of a Unix socket's path, on Linux
+_STOP_S = 60.0  # how long a stop waits for the batch in progress
+
+
+def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None:
+    """Serve until SIGTERM or SIGINT; the batch in progress is finished, no more.
+
+    Nothing that was released is lost by a stop, nor by a crash: the same request gets the same
+    bytes from the worker that is started next.
+
+    Args:
+        config: the site file; it must name the coordinator's key.
+        approved: folder of the approved studies.
+        carrier: the carrier's socket; readable and writable by its owner and group.
+        desk: the administrators' socket; its owner's alone.
+
+    Raises:
+        ConfigError: the site file names no key, a folder is missing, a socket's path is too long
+            or taken, or another worker uses the same state.
+        DataError: another process uses the cache.
+    """
+    if config.coordinator is None:
+        raise ConfigError(
+            "the site file does not name the coordinator's key",
+            fix="put the public key that the coordinator told you into it, under `coordinator`",
+        )
+    if not approved.is_dir():
+        raise ConfigError(
+            "the folder of approved studies does not exist",
+            fix="make it, and put the signed study files that the hospital approves into it",
+            local_detail=str(approved),
+        )
+    key = public_key(config.coordinator)
+    studies = ApprovedStudies(approved, key)
+    stopping = _stopped_by_signal()
+    with _alone(config.state), _free(carrier), _free(desk):
+        # The work pulses the flight, and the flight runs the work: one has to come first.
+        flight: SingleFlight
+        site = Site(
+            config,
+            studies,
+            progress=lambda done, of: flight.progress(done, of),
+            pulse=lambda: flight.pulse(),
+        )
+        flight = SingleFlight(partial(handle, site=site))
+        most = int(config.limits.largest_request_mb * 1e6)
+        service = WorkerService(config.name, studies, key, most, flight)
+        servers = [carrier_server(service, carrier), desk_server(service, desk)]
+        for server, path, mode in zip(servers, (carrier, desk), (0o660, 0o600), strict=True):
+            server.start()
+            path.chmod(mode)
+        _LOG.info(
+            "site %s: %d studies approved; listening at %s", config.name, len(studies), carrier
+        )
+        if networks := reachable_networks():
+            _LOG.warning(
+                "there is no wall: this process can use the network (%s); run it where it cannot, "
+                "as the systemd unit and `unshare --net` do",
+                ", ".join(networks),
+            )
+        stopping.wait()
+        _LOG.info("stopping after the batch in progress")
+        if not flight.close(_STOP_S):
+            _LOG.warning("the work did not stop within %g s; it is abandoned", _STOP_S)
+        for server in servers:
+            server.stop(grace=2.0).wait()
+        site.close()
+    _LOG.info("stopped")
+
+
+def reachable_networks() -> list[str]:
+    """List the network interfaces of this process, the loopback left out."""
+    return [name for _, name in socket.if_nameindex() if name != "lo"]
+
+
+def _stopped_by_signal() -> threading.Event:
+    stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopping
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Keep a second worker from the same records; a killed process holds nothing."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "worker.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                "another worker uses this site's state folder",
+                fix="stop it first, or give this site a state folder of its own",
+                local_detail=str(state),
+            ) from error
+        yield
+
+
+@contextmanager
+def _free(path: Path) -> Iterator[None]:
+    """Remove a socket that a killed worker left behind, and this worker's own at its end."""
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise ConfigError(
+            f"a socket's path may be {_LONGEST_PATH} bytes long, and this one is longer",
+            fix="choose a short folder, such as /run/leukofed",
+            local_detail=str(path),
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(
+            "the folder of the socket does not exist", fix="make it", local_detail=str(path.parent)
+        )
+    if path.exists():
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                pass
+            else:
+                raise ConfigError(
+                    "another process listens at this socket",
+                    fix="stop it first, or choose another socket",
+                    local_detail=str(path),
+                )
+        if not path.is_socket():
+            raise ConfigError(
+                "where the socket should be lies something else",
+                fix="move it away, or choose another path",
+                local_detail=str(path),
+            )
+        path.unlink()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""The launch file: what the coordinator's own process is told of a run, besides the study."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from common.errors import ConfigError
+from common.study.schema import SiteName
+from common.study.strict import Strict
+from common.yaml_file import load_yaml
+from server.node_keys import NodeKey, node_key
+
+
+def _checked(text: str) -> str:
+    if node_key(text.encode()) is None:
+        raise ValueError("this is no public key in OpenSSH or PEM form")
+    return text
+
+
+class Launch(Strict):
+    """Where a run lies, with which key it signs, and who takes part."""
+
+    run: Path
+    """The run's folder; holds study.yaml, initial.safetensors and fronts.safetensors."""
+    key: Path
+    """The coordinator's signing key."""
+    sites: dict[SiteName, Annotated[str, AfterValidator(_checked)]]
+    """The public key of each site's SuperNode, as it was registered."""
+    synthetic: bool = False
+    """Whether the images are generated; the report says so."""
+    deadline_hours: float = Field(default=12.0, gt=0)
+    """How long an exchange waits for replies."""
+    grace_s: float = Field(default=180.0, ge=0)
+    """How long it waits for sites that are away, once the quorum has answered, in seconds."""
+
+    @property
+    def node_keys(self) -> dict[str, NodeKey]:
+        """The sites' keys in one form."""
+        found = {name: node_key(text.encode()) for name, text in self.sites.items()}
+        return {name: key for name, key in found.items() if key is not None}
+
+
+def load_launch(path: Path) -> Launch:
+    """Read and check a launch file; relative paths in it start at its folder.
+
+    Raises:
+        ConfigError: as `common.yaml_file.load_yaml` says, or the run's folder is incomplete.
+    """
+    launch = load_yaml(path, Launch, fix="correct these keys")
+    here = path.parent
+    launch = launch.model_copy(update={"run": here / launch.run, "key": here / launch.key})
+    needed = ("study.yaml", "initial.safetensors", "fronts.safetensors")
+    absent = [name for name in needed if not (launch.run / name).is_file()]
+    if absent:
+        raise ConfigError(
+            f"the run's folder lacks {', '.join(absent)}",
+            fix="copy there what `leukofed-sim init-model STUDY` wrote",
+            local_detail=str(launch.run),
+        )
+    return launch
