@@ -29,14 +29,14 @@ from server.checkpoints import Checkpoints
 from server.phases import release
 from server.progress import Watch
 from server.report.page import write_report
+from server.run_folder import RunFolder, open_run
+from server.stopwatch import Stopwatch
 from simulations.arms import Trials, model_arms
 from simulations.baseline_arms import SiteCounts, colour_arm, probe_arm
 from simulations.engines.inprocess import LoopbackGrid
 from simulations.outcome import Outcome, run_metrics
 from simulations.partition import partition, write_partition
-from simulations.run_folder import RunFolder, open_run
 from simulations.scenario import POOLED, ArmName, ManifestData, Scenario
-from simulations.stopwatch import Stopwatch
 from simulations.synthetic import write_dataset
 from simulations.virtual_sites import VirtualSites
 
