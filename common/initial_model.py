@@ -71,3 +71,34 @@ def read_initial(path: Path, digest: str | None = None) -> InitialModel:
             local_detail=str(path),
         )
     return model
+
+
+def read_fronts(path: Path, digests: Mapping[str, str]) -> Arrays:
+    """Read the frozen fronts and check them against the initial model's digests.
+
+    Args:
+        path: the file beside the initial one.
+        digests: per backbone, as `InitialModel.fronts` says.
+
+    Returns:
+        The fronts' tensors, `ARCHITECTURE/NAME`.
+
+    Raises:
+        CorruptFile: it is missing, unreadable, or not what the initial model was made for.
+    """
+    try:
+        fronts = load_file(path)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise CorruptFile(
+            "the frozen fronts cannot be read",
+            fix="make them again with `leukofed-sim init-model STUDY`",
+            local_detail=f"{path}: {error}",
+        ) from error
+    found = {name: digest_arrays(arrays) for name, arrays in by_part(fronts).items()}
+    if found != dict(digests):
+        raise CorruptFile(
+            "the frozen fronts are not those that the initial model was made for",
+            fix="use the file that was made with the initial model",
+            local_detail=str(path),
+        )
+    return fronts

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from common.initial_model import InitialModel
-from common.record import Record
 from common.study.schema import Study
-from server.checkpoints import Checkpoints, Part, State
+from server.checkpoints import State
 from server.conduct import Conduct
-from server.phases import backbones, booster, calibration, census, evaluation, fusion
+from server.course import FEDERATED, first_state, open_conduct, train
+from server.phases import evaluation
 from server.progress import Watch
 from server.rounds import Rounds
+from server.run_folder import RunFolder
 from simulations.engines.inprocess import LoopbackGrid
 from simulations.scenario import POOLED
 
@@ -33,8 +34,8 @@ def model_arms(study: Study, names: Sequence[str]) -> list[Arm]:
     model and use the same seeds and rounds.
     """
     arms = []
-    if "federated" in names:
-        arms.append(Arm("federated", study))
+    if FEDERATED in names:
+        arms.append(Arm(FEDERATED, study))
     if "local_only" in names:
         arms += [Arm(f"local_only.{site}", _trained_by(study, site)) for site in study.sites]
     if "pooled" in names:
@@ -78,20 +79,15 @@ class LabelledWatch:
 class Trials:
     """The arms of one run: what they share, and how each is trained and evaluated."""
 
-    folder: Path
-    run: str
+    folder: RunFolder
     grid: LoopbackGrid
     initial: InitialModel
     watch: Watch
 
     def train(self, arm: Arm) -> Conduct:
         """Train an arm from its newest checkpoint on, up to its temperatures."""
-        conduct = self._conduct(arm.study, arm.name, self._initial_state)
-        census.run(conduct, self.initial.fronts)
-        backbones.run(conduct)
-        fusion.run(conduct)
-        booster.run(conduct)
-        calibration.run(conduct)
+        conduct = self._conduct(arm.study, arm.name, partial(first_state, self.initial))
+        train(conduct, self.initial.fronts)
         return conduct
 
     def evaluate(self, study: Study, arm: Arm, trained: Conduct) -> Conduct:
@@ -112,27 +108,7 @@ class Trials:
         evaluation.run(conduct)
         return conduct
 
-    def _initial_state(self) -> State:
-        parts = {name: Part.of(arrays) for name, arrays in self.initial.parts.items()}
-        return State((0, 0), parts, {})
-
     def _conduct(self, study: Study, name: str, start: Callable[[], State]) -> Conduct:
-        """Open a run at its newest intact checkpoint.
-
-        Sites answer each step of a run once, so a run that falls back behind a damaged
-        checkpoint goes on under another name.
-        """
-        skipped: list[str] = []
-        checkpoints = Checkpoints(self.folder / "checkpoints" / name)
-        state = checkpoints.latest(study.digest, note=skipped.append)
-        for text in skipped:
-            self.watch.note(text)
-        state = state or start()
-        state.facts["fallbacks"] = state.facts.get("fallbacks", 0) + len(skipped)
-        run = f"{self.run}.{name}"
-        if state.facts["fallbacks"]:
-            run += f".{state.facts['fallbacks']}"
+        make_rounds = partial(Rounds, self.grid, deadline_s=DEADLINE_S)
         watch = LabelledWatch(self.watch, name.removesuffix(".evaluation"))
-        record = Record(self.folder / "record.jsonl", study=study.digest, run=run)
-        rounds = Rounds(self.grid, study, run, record, watch, DEADLINE_S)
-        return Conduct(study, rounds, checkpoints, record, watch, state)
+        return open_conduct(self.folder, study, name, make_rounds, watch, start)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from client.data.cache import ActivationCache
 from client.data.manifest import read_table
@@ -16,27 +15,26 @@ from client.data.splits import PARTS
 from client.site_config import Numerics
 from client.training.numerics import measured, settled_numerics
 from common.digests import digest_file, digest_value
-from common.errors import ConfigError, CorruptFile, DataError
-from common.initial_model import InitialModel, read_initial, write_initial
+from common.errors import ConfigError, DataError
+from common.initial_model import InitialModel, read_fronts, read_initial, write_initial
 from common.model.initial import check_chains, initial_model
 from common.model.network import front_arrays
 from common.model.weights import pin_weights
-from common.parts import Arrays
 from common.study.schema import Study
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
-from server.checkpoints import Checkpoints
-from server.phases import release
+from server.conduct import Conduct
+from server.course import FEDERATED, finish
+from server.outcome import federated_metrics
 from server.progress import Watch
-from server.report.page import write_report
+from server.run_folder import RunFolder, open_run
+from server.stopwatch import Stopwatch
 from simulations.arms import Trials, model_arms
 from simulations.baseline_arms import SiteCounts, colour_arm, probe_arm
 from simulations.engines.inprocess import LoopbackGrid
-from simulations.outcome import Outcome, run_metrics
+from simulations.outcome import Outcome, environment, with_other_arms
 from simulations.partition import partition, write_partition
-from simulations.run_folder import RunFolder, open_run
 from simulations.scenario import POOLED, ArmName, ManifestData, Scenario
-from simulations.stopwatch import Stopwatch
 from simulations.synthetic import write_dataset
 from simulations.virtual_sites import VirtualSites
 
@@ -82,7 +80,6 @@ def simulate(
             watch.note(f"Going on with {folder.path} (start over with --fresh).")
         with folder.locked():
             _run(scenario, study, places, watch, folder, manifest, cache)
-            folder.finish()
             _tidy(folder.path / "checkpoints")
         return folder
     finally:
@@ -105,32 +102,15 @@ def _run(
         initial = _initial(virtual, study, path)
         study = study.model_copy(update={"initial_model": initial.digest})
         (path / "study.yaml").write_text(dump_yaml(study), encoding="utf-8")
+        fronts = read_fronts(path / "fronts.safetensors", initial.fronts)
         outcome = _arms(scenario, study, virtual, initial, folder, stopwatch, watch)
-    metrics = run_metrics(
-        study, outcome, initial, virtual.numerics,
+    conduct = outcome.evaluated[FEDERATED]
+    federated = federated_metrics(
+        conduct, initial, environment(virtual.numerics),
         name=scenario.name, synthetic=scenario.data.kind == "synthetic",
         seconds_total=stopwatch.seconds["total"],
     )  # fmt: skip
-    (path / "metrics.json").write_text(metrics.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    write_report(metrics, folder.report)
-    watch.phase("release", 1)
-    for unfinished in (path / "release", path / "release.zip"):
-        _remove(unfinished)  # of this very run, cut off before it was noted as finished
-    release.run(
-        outcome.trained["federated"], _fronts(path / "fronts.safetensors"), metrics,
-        (path / "record.jsonl").read_bytes(), folder.run, path / "release",
-    )  # fmt: skip
-
-
-def _fronts(path: Path) -> Arrays:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CorruptFile(
-            "the frozen fronts that this run began with cannot be read",
-            fix="start over with --fresh",
-            local_detail=f"{path}: {error}",
-        ) from error
+    finish(folder, conduct, with_other_arms(federated, outcome), fronts, watch)
 
 
 def _dataset(scenario: Scenario, places: Places, watch: Watch) -> Path:
@@ -229,17 +209,16 @@ def _arms(
     studies = [study, *(arm.study for arm in arms)]
     sites = {name: virtual.site(name, studies) for name in (*study.sites, POOLED)}
     grid = LoopbackGrid(virtual.nodes(sites))
-    trials = Trials(folder.path, folder.run, grid, initial, watch)
-    trained, evaluated = {}, {}
+    trials = Trials(folder, grid, initial, watch)
+    evaluated: dict[str, Conduct] = {}
     cohort = list(study.sites)
     for arm in arms:  # the federated one first
         if not {*arm.study.sites} <= {*cohort, POOLED}:
             watch.note(f"{arm.name} is left out: this site took no part in the federated run")
             continue
         with stopwatch.lap(arm.name):
-            trained[arm.name] = trials.train(arm)
-            evaluated[arm.name] = trials.evaluate(study, arm, trained[arm.name])
-        cohort = trained["federated"].cohort
+            evaluated[arm.name] = trials.evaluate(study, arm, trials.train(arm))
+        cohort = evaluated[FEDERATED].cohort
     baselines: dict[str, SiteCounts] = {}
     own = {name: sites[name] for name in cohort}
     counts: dict[ArmName, Callable[[], SiteCounts]] = {
@@ -252,20 +231,11 @@ def _arms(
                 watch.phase(name.replace("_", " "), 1)
                 baselines[name] = count()
     seconds = {name: s for name, s in stopwatch.seconds.items() if name != "total"}
-    return Outcome(trained, evaluated, baselines, seconds)
+    return Outcome(evaluated, baselines, seconds)
 
 
 def _tidy(checkpoints: Path) -> None:
-    """Keep of a finished run the federated arm's last checkpoint."""
+    """Keep of a finished run the federated arm's checkpoint alone."""
     for folder in checkpoints.iterdir():
-        if folder.name == "federated":
-            Checkpoints(folder).prune()
-        else:
+        if folder.name != FEDERATED:
             shutil.rmtree(folder)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from common.study.schema import Study
 from common.wire import Reply, decode_reply, encode_reply
 from server.phases.evaluation import counts_by_site
 from server.progress import PlainProgress
+from server.run_folder import RunFolder
 from simulations.arms import Arm, Trials
 from simulations.engines.inprocess import Fault, LoopbackGrid
 from simulations.partition import partition, write_partition
@@ -111,7 +112,7 @@ class Federation:
         initial: InitialModel = initial_model(study, virtual.branches(study, None))
         nodes = virtual.nodes({site: virtual.site(site, [study]) for site in study.sites})
         watch = PlainProgress(Console(file=io.StringIO()))
-        trials = Trials(folder, "run", LoopbackGrid(nodes, faults), initial, watch)
+        trials = Trials(RunFolder(folder, "run"), LoopbackGrid(nodes, faults), initial, watch)
         arm = Arm("federated", study)
         conduct = trials.train(arm)
         evaluated = trials.evaluate(study, arm, conduct)

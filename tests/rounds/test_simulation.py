@@ -25,7 +25,7 @@ from common.record import read_record
 from common.release import SUMS, read_release
 from common.study.schema import load_study
 from server.progress import PlainProgress
-from simulations.run_folder import RunFolder
+from server.run_folder import RunFolder
 from tests.support.small_scenario import PHASES, SITES, run_small, write_scenario
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,9 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_tensors
 
+from common.digests import digest_arrays
 from common.errors import CorruptFile
-from common.initial_model import InitialModel, read_initial, write_initial
+from common.initial_model import InitialModel, read_fronts, read_initial, write_initial
 
 FRONTS = {"net_a": "a" * 64, "net_b": "b" * 64}
 MODEL = InitialModel(
@@ -129,3 +130,48 @@ def test_one_flipped_bit_is_found_by_the_digest(tmp_path: Path) -> None:
     read_initial(path)
     with pytest.raises(CorruptFile, match="has digest"):
         read_initial(path, MODEL.digest)
+
+
+TENSORS = {
+    "net_a/0.weight": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3),
+    "net_a/0.bias": np.zeros(2, np.float32),
+    "net_b/scale": np.array(0.25, np.float32),
+}
+TOLD = {
+    "net_a": digest_arrays({name[6:]: a for name, a in TENSORS.items() if name[:5] == "net_a"}),
+    "net_b": digest_arrays({"scale": TENSORS["net_b/scale"]}),
+}
+
+
+def test_fronts_come_back_if_they_are_the_initial_models(tmp_path: Path) -> None:
+    save_file(TENSORS, tmp_path / "fronts")
+    found = read_fronts(tmp_path / "fronts", TOLD)
+    assert set(found) == set(TENSORS)
+    for name, array in TENSORS.items():
+        np.testing.assert_array_equal(found[name], array, strict=True)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"net_a": TOLD["net_a"]}, TOLD | {"net_c": "c" * 64}, TOLD | {"net_b": "b" * 64}],
+    ids=["one too many", "one missing", "another"],
+)
+def test_other_fronts_are_refused(tmp_path: Path, wanted: dict[str, str]) -> None:
+    path = tmp_path / "ward-7.safetensors"
+    save_file(TENSORS, path)
+    with pytest.raises(CorruptFile, match="not those that the initial model was made") as caught:
+        read_fronts(path, wanted)
+    assert "ward-7" not in str(caught.value)
+    assert caught.value.local_detail == str(path)
+
+
+@pytest.mark.parametrize("spoil", [Path.exists, Path.mkdir, Path.touch, cut_short, in_bfloat16])
+def test_damaged_fronts_say_how_to_make_them_again(
+    tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "ward-7.safetensors"
+    spoil(path)
+    with pytest.raises(CorruptFile, match=r"cannot be read\n.*init-model") as caught:
+        read_fronts(path, TOLD)
+    assert "ward-7" not in str(caught.value)
+    assert str(path) in caught.value.local_detail

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigError
-from simulations.run_folder import RunFolder, open_run
+from server.run_folder import RunFolder, open_run
 
 
 def run(out: Path, identity: str = "i", name: str = "demo", fresh: bool = False) -> RunFolder:
@@ -24,7 +24,9 @@ def test_an_unfinished_run_goes_on(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_never_taken_up(tmp_path: Path) -> None:
     first = run(tmp_path)
+    assert not first.finished
     first.finish()
+    assert first.finished
     assert run(tmp_path) != first
 
 
@@ -99,4 +101,4 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, in_the_way: str) 
         (out / "latest").mkdir(parents=True)
     with pytest.raises(ConfigError, match="cannot be written to") as error:
         run(out)
-    assert "--out" in error.value.fix
+    assert "name another folder of runs" in error.value.fix

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulations.stopwatch import Stopwatch
+from server.stopwatch import Stopwatch
 
 
 def test_laps_of_one_name_add_over_processes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a simulation keeps what it does: a new folder, or the newest unfinished one."""
+"""Where a run keeps what it does: a new folder, or the newest unfinished one."""
 
 import fcntl
 import json
@@ -27,6 +27,11 @@ class RunFolder:
         """The page that the run ends in."""
         return self.path / "report.html"
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: its release stands, and is not written again."""
+        return bool(_read(self.path).get("finished"))
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from working on this run; a killed process holds nothing.
@@ -40,7 +45,7 @@ class RunFolder:
             except OSError as error:
                 raise ConfigError(
                     "another process works on this run",
-                    fix="wait until it has ended, or start another run with --fresh",
+                    fix="wait until it has ended, or start another run",
                     local_detail=str(self.path),
                 ) from error
             yield
@@ -56,7 +61,7 @@ def open_run(out: Path, name: str, identity: str, *, fresh: bool) -> tuple[RunFo
     Args:
         out: the folder of all runs; its link `latest` is set to the run.
         name: begins the name of a new folder.
-        identity: digest of what would be done: scenario, study, data.
+        identity: digest of what would be done: the study; in a simulation its data too.
         fresh: start a new run in any case.
 
     Returns:
@@ -70,7 +75,7 @@ def open_run(out: Path, name: str, identity: str, *, fresh: bool) -> tuple[RunFo
     except OSError as error:
         raise ConfigError(
             f"the folder of runs cannot be written to: {error.strerror}",
-            fix="name another one with --out, or correct what is in the way",
+            fix="name another folder of runs, or correct what is in the way",
             local_detail=str(error.filename or out),
         ) from error
 
