@@ -144,7 +144,7 @@ def _told(flight: Flight) -> Outlook:
 
 
 def _server(
-    name: str, methods: dict[str, grpc.RpcMethodHandler[Any, Any]], socket: Path, streams: int
+    name: str, methods: dict[str, "grpc.RpcMethodHandler[Any, Any]"], socket: Path, streams: int
 ) -> grpc.Server:
     server = grpc.server(
         ThreadPoolExecutor(streams, thread_name_prefix=name),

@@ -66,13 +66,10 @@ class VirtualSites:
         """Return each site's side of the exchange."""
         return {name: partial(handle, site=site) for name, site in sites.items()}
 
-    def site(self, name: str, studies: Sequence[Study]) -> Site:
-        """Return a site, or the pooled one, with these studies approved.
-
-        Its site file lies beside its log, for `leukofed-site log`.
-        """
+    def config(self, name: str) -> SiteConfig:
+        """Return the site file of a site, or of the pooled one."""
         only = {} if name == POOLED else {"site": name}
-        config = SiteConfig(
+        return SiteConfig(
             name=name,
             images=Images(manifest=self.manifest.resolve(), root=self.images.resolve(), only=only),
             state=(self.folder / "sites" / name).resolve(),
@@ -82,6 +79,13 @@ class VirtualSites:
             # Public images: nothing to withhold, and every arm must be asked.
             limits=Limits(fewest_examples=0, most_rounds=10**6),
         )
+
+    def site(self, name: str, studies: Sequence[Study]) -> Site:
+        """Return a site, or the pooled one, with these studies approved.
+
+        Its site file lies beside its log, for `leukofed-site log`.
+        """
+        config = self.config(name)
         config.state.mkdir(parents=True, exist_ok=True)
         (config.state / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
         approved = {study.digest: study for study in studies}

@@ -68,7 +68,8 @@ def run(
       leukofed-sim run taleqani-3-sites --data DIR --weights DIR
     """  # noqa: D301 - click reads \b as "do not wrap"
     from server.progress import progress_for
-    from simulations.run import Places, simulate
+    from simulations.prepare import Places
+    from simulations.run import simulate
     from simulations.scenario import load_scenario
 
     found, study = load_scenario(scenario)

@@ -12,7 +12,8 @@ from rich.console import Console
 from common.metrics import load_metrics
 from server.progress import PlainProgress
 from simulations.cli.main import main
-from simulations.run import Places, simulate
+from simulations.prepare import Places
+from simulations.run import simulate
 from simulations.scenario import SyntheticData, load_scenario
 from simulations.synthetic import write_dataset
 from tests.support.small_scenario import write_scenario

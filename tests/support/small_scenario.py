@@ -5,7 +5,8 @@ from pathlib import Path
 from client.site_config import Numerics
 from server.progress import Watch
 from server.run_folder import RunFolder
-from simulations.run import Places, simulate
+from simulations.prepare import Places
+from simulations.run import simulate
 from simulations.scenario import load_scenario
 
 PHASES = ("census", "backbones", "fusion", "booster", "calibration", "evaluation")

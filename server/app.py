@@ -1,0 +1,88 @@
+"""The Flower ServerApp: it runs a study, or goes on with it, and writes the run's folder."""
+
+import io
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TextIO, cast
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from rich.console import Console
+
+from common.initial_model import read_initial
+from common.record import Record
+from common.signing import read_key, sign_request
+from common.study.schema import Study, load_study
+from server.course import run_study
+from server.launch import load_launch
+from server.progress import PlainProgress, Watch
+from server.rounds import Rounds
+from server.run_folder import RunFolder
+
+LAUNCH = "launch"
+"""The run-config key that names the launch file."""
+
+app = ServerApp()
+
+
+class _Both(io.TextIOBase):
+    """Writes to a file and to this process's own output, which Flower shows as the run's log."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write to both."""
+        sys.stdout.write(text)
+        return self._file.write(text)
+
+    def flush(self) -> None:
+        """Flush both."""
+        sys.stdout.flush()
+        self._file.flush()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the study of a launch file with the sites that are connected.
+
+    A run that was stopped, or whose process died, goes on from its newest checkpoint when the
+    same launch file is submitted again.
+
+    Raises:
+        LeukofedError: the run cannot begin, or cannot go on now; Flower shows the text.
+    """
+    launch = load_launch(Path(str(context.run_config[LAUNCH])))
+    study = load_study(launch.run / "study.yaml")
+    initial = read_initial(launch.run / "initial.safetensors", study.initial_model)
+    seal = partial(sign_request, key=read_key(launch.key), launch=int(time.time() * 1000))
+
+    def make_rounds(study: Study, run: str, record: Record, watch: Watch) -> Rounds:
+        record.write("launched", flower_run=str(context.run_id))
+        return Rounds(
+            grid,
+            study,
+            run,
+            record,
+            watch,
+            launch.deadline_hours * 3600,
+            grace_s=launch.grace_s,
+            seal=seal,
+            keys=launch.node_keys,
+        )
+
+    with (
+        (launch.run / "progress.log").open("a", buffering=1, encoding="utf-8") as log,
+        PlainProgress(Console(file=cast(TextIO, _Both(log)), width=200)) as watch,
+    ):
+        run_study(
+            study,
+            initial,
+            launch.run / "fronts.safetensors",
+            RunFolder(launch.run, launch.run.name),
+            make_rounds,
+            watch,
+            synthetic=launch.synthetic,
+        )
