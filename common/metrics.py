@@ -121,7 +121,7 @@ class RunMetrics(Strict):
     initial_model: str | None = None
     """SHA-256 of the initial model's arrays."""
     environment: dict[str, JsonValue] = Field(default_factory=dict)
-    """Software versions, processor, threads, numerics."""
+    """Software versions, processor, numerics; under `sites`, what each site told of its own."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """The study with every default filled in."""
 

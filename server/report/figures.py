@@ -120,8 +120,9 @@ def reliability_figure(booster: Scores, softmax: Scores) -> Markup:
 
 
 def sites_figure(sites: Mapping[str, SiteScores]) -> Markup:
-    """Draw each site's macro F1 under the federated model and under its own."""
+    """Draw each site's macro F1 under the federated model and, if any has one, under its own."""
     told = []
+    has_alone = any(scores.alone for scores in sites.values())
     with style():
         figure = blank(0.85 + 0.3 * len(sites))
         axes = figure.add_subplot()
@@ -132,12 +133,14 @@ def sites_figure(sites: Mapping[str, SiteScores]) -> Markup:
                 axes.plot([alone, together], [place, place], color=MUTED, linewidth=1, zorder=1)
             for series, value in enumerate((together, alone)):
                 _dot(axes, value, (None, None), place, series)
-            told.append(f"{site} federated {number(together)}, alone {number(alone)}")
+            own = f", alone {number(alone)}" if has_alone else ""
+            told.append(f"{site} federated {number(together)}{own}")
         _name_rows(axes, list(sites))
         axes.set_xlabel("Macro F1 on the site's own test images")
         axes.set_xlim(right=min(axes.get_xlim()[1], 1.015))
         axes.plot([], [], MARKERS[0], color=SERIES[0], label="federated model")
-        axes.plot([], [], MARKERS[1], color=SERIES[1], label="own model alone", **_HOLLOW)
+        if has_alone:
+            axes.plot([], [], MARKERS[1], color=SERIES[1], label="own model alone", **_HOLLOW)
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.2, borderpad=0)
         return inline(figure, "sites", f"Macro F1 by site: {'; '.join(told)}")
 

@@ -20,6 +20,7 @@ from server.report.rows import (
     shares,
     sites_of,
     told_counts,
+    told_environments,
 )
 from server.report.verdict import verdict, worst_class
 
@@ -70,6 +71,7 @@ def render_report(metrics: RunMetrics) -> str:
         verdict=verdict(metrics),
         worst_class=worst_class(arms.federated),
         arms=arm_rows(metrics),
+        has_alone=any(scores.alone for scores in metrics.per_site.values()),
         measures=_MEASURES,
         confusions=[
             (name, arm)
@@ -81,7 +83,10 @@ def render_report(metrics: RunMetrics) -> str:
         told_counts=told_counts,
         matrix=_matrix,
         amount=_amount,
-        environment=flattened(metrics.environment),
+        environment=flattened(
+            {name: fact for name, fact in metrics.environment.items() if name != "sites"}
+        ),
+        site_environments=told_environments(metrics.environment),
         study=yaml.safe_dump(metrics.settings, sort_keys=False, allow_unicode=True, width=100),
         figures=_figures(metrics),
         span=words.span,
@@ -112,7 +117,9 @@ def _figures(metrics: RunMetrics) -> dict[str, Any]:
         phase: max(by_site.values(), default=0.0) for phase, by_site in metrics.seconds.items()
     }
     return {
-        "arms": [figures.arms_figure(rows, key, label) for key, label in _MEASURES.items()],
+        "arms": [figures.arms_figure(rows, key, label) for key, label in _MEASURES.items()]
+        if len(rows) > 1
+        else [],
         "roc": figures.roc_figure(arm),
         "reliability": figures.reliability_figure(arm, arm.softmax),
         "sites": figures.sites_figure(metrics.per_site) if metrics.per_site else None,

@@ -91,6 +91,28 @@ def told_counts(held: SiteData, name: str) -> list[str]:
     ]
 
 
+def told_environments(
+    environment: Mapping[str, JsonValue],
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the names of each kind of fact that sites told, and each site's facts in that order.
+
+    Where a site does not tell what another one does, the fact is empty.
+    """
+    sites = environment.get("sites")
+    told = sites if isinstance(sites, dict) else {}
+    names: dict[str, list[str]] = {}
+    facts: dict[str, dict[tuple[str, str], str]] = {}
+    for site, kinds in told.items():
+        facts[site] = {}
+        for kind, own in (kinds if isinstance(kinds, dict) else {}).items():
+            for name, fact in flattened(own if isinstance(own, dict) else {}).items():
+                facts[site][kind, name] = fact
+                known = names.setdefault(kind, [])
+                known += [name] if name not in known else []
+    order = [(kind, name) for kind, known in names.items() for name in known]
+    return names, {site: [own.get(fact, "") for fact in order] for site, own in facts.items()}
+
+
 def shares(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
     """Divide every row of a confusion matrix by its sum; a row of zeros stays zero."""
     return [[cell / max(1, sum(row)) for cell in row] for row in confusion]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from common.figures import Interval, Number
 from common.metrics import RunMetrics, Scores
+from server.report.rows import arm_rows
 from server.report.words import number, signed, span
 
 Tone = Literal["better", "level", "worse", "open"]
@@ -41,6 +42,11 @@ def verdict(metrics: RunMetrics) -> Verdict:
 
 def _against_probe(metrics: RunMetrics) -> tuple[Tone, str]:
     probe, ours = metrics.arms.linear_probe, metrics.arms.federated
+    if len(arm_rows(metrics)) == 1:
+        return "open", (
+            ". No baselines were run beside it, so this figure alone does not show that"
+            " training together was worth it."
+        )
     if probe is None or probe.macro_f1 is None:
         return "open", (
             ". No linear probe was measured beside it, so this figure alone does not show that"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.report.page import render_report
-from tests.support.metrics_builder import build_metrics
+from tests.support.metrics_builder import build_metrics, federated_alone
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 POLICY = """<meta http-equiv="Content-Security-Policy" \
@@ -26,9 +26,11 @@ document.body.setAttribute("data-drawn", [...document.querySelectorAll("svg")].f
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on this machine")
 @pytest.mark.parametrize("width", [1280, 500])
-def test_the_page_is_no_wider_than_its_window(tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_the_page_is_no_wider_than_its_window(tmp_path: Path, width: int, is_alone: bool) -> None:
     page = tmp_path / "report.html"
-    text = render_report(build_metrics(sites=("a-hospital-with-a-long-name", "b", "c")))
+    metrics = build_metrics(sites=("a-hospital-with-a-long-name", "b", "c"))
+    text = render_report(federated_alone(metrics) if is_alone else metrics)
     # The page lets no script run; ours is let in for the test alone.
     assert POLICY in text
     measured = text.replace(POLICY, "").replace("</body>", f"{MEASURE}</body>")

@@ -136,6 +136,30 @@ def build_metrics(
     return metrics.model_copy(update=changes)
 
 
+def federated_alone(metrics: RunMetrics) -> RunMetrics:
+    """Leave of a run's metrics what a coordinator has, which runs no other arm."""
+    return metrics.model_copy(
+        update={
+            "arms": Arms(federated=metrics.arms.federated),
+            "gains": {},
+            "arm_seconds": {},
+            "per_site": {
+                site: scores.model_copy(update={"alone": None})
+                for site, scores in metrics.per_site.items()
+            },
+            "environment": {
+                "python": "3.11",
+                "sites": {
+                    "north": {"software": {"torch": "2.9", "numpy": "2.4"},
+                              "numerics": {"threads": 8, "channels_last": True}},
+                    "south": {"software": {"torch": "2.9", "onnx": "1.19"},
+                              "numerics": {"threads": 2, "channels_last": False}},
+                },
+            },
+        }
+    )  # fmt: skip
+
+
 def _data(counts: EvaluationCounts, classes: tuple[str, ...]) -> SiteData:
     test = dict(zip(classes, counts.confusion.sum(axis=1).tolist(), strict=True))
     return SiteData(

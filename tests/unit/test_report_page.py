@@ -14,7 +14,7 @@ from common.figures import Interval, Number
 from common.metrics import Arms, RunMetrics, Scores, model_arm
 from common.statistics.counts import no_counts
 from server.report.page import render_report, write_report
-from tests.support.metrics_builder import CLASSES, SITES, build_metrics
+from tests.support.metrics_builder import CLASSES, SITES, build_metrics, federated_alone
 
 DASH = "\u2013"
 MEASURES = ("macro_f1", "accuracy", "macro_auc")
@@ -345,6 +345,50 @@ def test_a_bare_run_has_no_empty_sections(bare: RunMetrics) -> None:
     assert "0 sites" not in told
     assert "None" not in told
     assert not page.findall(".//details")
+
+
+def test_a_federation_without_other_arms_compares_nothing(metrics: RunMetrics) -> None:
+    only = federated_alone(metrics)
+    page = read(only)
+    told = text(page)
+    assert "No baselines were run" in told
+    assert "no other arm was run" in told
+    for word in ("alone,", "own model", "trained alone", "linear probe", "Pooled", "Dashed line"):
+        assert word not in told, word
+    first, second, row = table(page, "Table of arms")
+    assert first == ["Arm", "Macro F1", "Accuracy", "Macro AUC"]
+    assert second == ["booster", "softmax"] * 3
+    ours = only.arms.federated
+    assert row[1:] == [cells(one, key) for key in MEASURES for one in (ours, ours.softmax)]
+    assert table(page, "Table of sites") == [
+        ["Site", "Test images", "Macro F1", "Accuracy"],
+        *(
+            [site, str(one.examples), number(one.federated.macro_f1),
+             number(one.federated.accuracy)]
+            for site, one in only.per_site.items()
+        ),
+    ]  # fmt: skip
+    drawn = {
+        section.attrib["id"]: len(list(section.iter("svg")))
+        for section in page.iter("section")
+        if "id" in section.attrib
+    }
+    assert (drawn["results"], drawn["sites"], drawn["cost"]) == (0, 1, 2)
+    (sites,) = page.findall('.//section[@id="sites"]//svg')
+    assert "alone" not in sites.attrib["aria-label"]
+
+
+def test_what_sites_told_of_their_machines_is_a_table(metrics: RunMetrics, page: Element) -> None:
+    alone = read(federated_alone(metrics))
+    assert table(alone, "Table of the sites' environments") == [
+        ["Site", "software", "numerics"],
+        ["torch", "numpy", "onnx", "threads", "channels last"],
+        ["north", "2.9", "2.4", DASH, "8", "True"],
+        ["south", "2.9", DASH, "1.19", "2", "False"],
+    ]
+    assert "sites north software torch" not in listed(alone, "facts")
+    assert listed(alone, "facts")["python"] == "3.11"
+    assert "What each site told" not in text(page)  # metrics from before sites were asked
 
 
 def test_only_generated_images_carry_the_banner(page: Element, bare: RunMetrics) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from common.figures import Difference, Gain, Interval, Intervals, Number, SiteScores, Summary
-from common.metrics import RunMetrics, Scores
+from common.metrics import Arms, RunMetrics, Scores
 from server.report.verdict import Verdict, verdict, worst_class
 from tests.support.metrics_builder import build_metrics
 
@@ -41,9 +41,6 @@ def judged(
 ) -> Verdict:
     """Judge a run that reached these macro F1; an arm of None was not measured."""
     arms = built.arms
-    assert arms.pooled is not None
-    assert arms.linear_probe is not None
-    assert arms.colour_only is not None
     federated = arms.federated.model_copy(
         update={
             **scored(arms.federated, ours, interval),
@@ -56,7 +53,9 @@ def judged(
         "colour_only": (arms.colour_only, colour),
     }
     found = {
-        name: None if value is None else scores.model_copy(update=scored(scores, value))
+        name: None
+        if value is None or scores is None
+        else scores.model_copy(update=scored(scores, value))
         for name, (scores, value) in others.items()
     }
     kept = {"arms": arms.model_copy(update={"federated": federated, **found})}
@@ -119,6 +118,13 @@ def test_it_is_open_when_there_is_nothing_to_compare(built: RunMetrics) -> None:
     alone = judged(built)
     assert alone.tone == "open"
     assert "No linear probe was measured" in alone.headline
+
+    only = judged(built.model_copy(update={"arms": Arms(federated=built.arms.federated)}))
+    assert only.tone == "open"
+    assert only.headline == (
+        "Federated macro F1 0.800 [0.750, 0.850]. No baselines were run beside it, so this figure"
+        " alone does not show that training together was worth it."
+    )
 
     unknown = judged(built, ours=None, interval=UNKNOWN, probe=0.7)
     assert unknown.tone == "open"
