@@ -266,7 +266,7 @@ class Federation:
 
         def are_online() -> bool:
             nodes = self.flwr("supernode", "list", "own")["nodes"]
-            return sum(node["status"] == "online" for node in nodes) >= len(names)
+            return bool(sum(node["status"] == "online" for node in nodes) >= len(names))
 
         for name in names:
             site = self.sites[name]
