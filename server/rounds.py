@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 
 from common.asks import Ask
 from common.errors import RunStopped, UpdateRejected
+from common.log_head import LogHead, split_head
 from common.record import Record
 from common.study.schema import Study
 from common.wire import Reply, Request, Step, WireError, decode_reply, encode_request
@@ -19,10 +20,12 @@ from server.accounts import Accounts, Cost
 from server.carrier import Carrier, Undelivered
 from server.checkpoints import Part
 from server.intake import check_answers, printable
+from server.log_heads import LogHeads
 from server.progress import DONE, Watch
 
 Take = Callable[[str, Reply], None]
 Loss = Literal["missing", "refused", "rejected"]
+_CHANGED_LOG = "ask this hospital to run `leukofed-site log --verify --record` with this record"
 
 
 @dataclass
@@ -39,6 +42,7 @@ class _Exchange:
     nodes: dict[str, int] = field(default_factory=dict)  # sites asked, and Flower's number for them
     resent: set[str] = field(default_factory=set)
     costs: dict[str, Cost] = field(default_factory=dict)  # by site
+    log_heads: dict[str, LogHead] = field(default_factory=dict)  # by site that replied
 
 
 class Rounds:
@@ -55,6 +59,9 @@ class Rounds:
         accounts: bytes and seconds are added to them; by default to empty ones.
         poll_s: pause between two looks for replies, in seconds.
         pauses_s: pauses before a failed call to Flower is tried again, in seconds.
+
+    Raises:
+        CorruptFile: the record of this run so far cannot be read.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class Rounds:
         self.accounts = accounts or Accounts()
         self.poll_s = poll_s
         self._study_digest = study.digest
+        self._log_heads = LogHeads(record, study.sites)
         self._held: dict[str, dict[str, str]] = {}  # site -> part -> digest it last worked with
         self._late: dict[str, Step] = {}  # message id -> step that is still unanswered
 
@@ -141,6 +149,7 @@ class Rounds:
             "exchange", **where, ask=ask.kind, invited=invited, accepted=accepted,
             bytes_down={site: cost.down for site, cost in opened.costs.items()},
             bytes_up={site: cost.up for site, cost in opened.costs.items()},
+            log_heads={site: head.model_dump() for site, head in opened.log_heads.items()},
         )  # fmt: skip
         if len(accepted) < needed:
             problem = (
@@ -172,13 +181,9 @@ class Rounds:
             self._lose(opened, site, "missing", why, "see that this site's service is running")
         for key, site in opened.pending.items():
             self._late[key] = opened.requests[site].step
-            self._lose(
-                opened,
-                site,
-                "missing",
-                f"no reply within {self.deadline_s:g} s",
-                "see that this site is working, or allow more time",
-            )
+            why = f"no reply within {self.deadline_s:g} s"
+            fix = "see that this site is working, or allow more time"
+            self._lose(opened, site, "missing", why, fix)
 
     def _invite(self, opened: _Exchange) -> None:
         if not opened.unasked:
@@ -236,8 +241,12 @@ class Rounds:
     def _receive(self, opened: _Exchange, site: str, data: bytes) -> None:
         request = opened.requests[site]
         self._charge(opened, site, Cost(up=len(data)))
-        reply = decode_reply(data)
+        head, body = split_head(data)
+        reply = decode_reply(body)
         check_answers(request, reply)
+        opened.log_heads[site] = head
+        if problem := self._log_heads.take(site, head):  # the hospital's own log: the run goes on
+            self._tell("rewound", request.step, problem, fix=_CHANGED_LOG)
         self._charge(opened, site, Cost(seconds=reply.seconds))
         if reply.status == "needs-parts":
             self._send_again(opened, site, reply)
@@ -265,9 +274,8 @@ class Rounds:
     def _lose(self, opened: _Exchange, site: str, loss: Loss, problem: str, fix: str) -> None:
         step = opened.requests[site].step
         opened.unasked.pop(site, None)
-        self.record.write(loss, **_where(step), problem=problem, fix=fix)
         self._watch_site(step, loss, 0.0)
-        self.watch.note(f"{site}, {step.phase}, round {step.round}: {loss}: {problem}")
+        self._tell(loss, step, problem, fix=fix)
 
     def _collect_late(self) -> None:
         """Drop the replies to earlier steps that have come since; their sites are free again."""
@@ -280,14 +288,12 @@ class Rounds:
             except (Undelivered, WireError) as error:
                 problem = error.problem
             del self._late[key]
-            self.record.write("late", **_where(step), problem=problem)
-            self.watch.note(f"{step.site}, {step.phase}, round {step.round}: {problem}")
+            self._tell("late", step, problem)
+
+    def _tell(self, event: str, step: Step, problem: str, **fix: str) -> None:
+        where = {"phase": step.phase, "round": step.round, "exchange": step.exchange}
+        self.record.write(event, **where, site=step.site, problem=problem, **fix)
+        self.watch.note(f"{step.site}, {step.phase}, round {step.round}: {event}: {problem}")
 
     def _watch_site(self, step: Step, status: str, seconds: float) -> None:
         self.watch.site(step.phase, step.round, step.site, status, seconds)
-
-
-def _where(step: Step) -> dict[str, str | int]:
-    return {
-        "phase": step.phase, "round": step.round, "exchange": step.exchange, "site": step.site,
-    }  # fmt: skip
