@@ -33,7 +33,7 @@ _ROOMS = {
 def handle(data: bytes, site: Site) -> bytes:
     """Answer one request; the only way in and out of a site.
 
-    The same request gets the same bytes again. A request that the site declines, or whose data
+    The same request gets the same reply again. A request that the site declines, or whose data
     break the contract, is answered with the reason; bugs keep their traceback.
 
     Args:
@@ -41,7 +41,7 @@ def handle(data: bytes, site: Site) -> bytes:
         site: whose images are meant.
 
     Returns:
-        An encoded `common.wire.Reply`.
+        The head of the site's egress log (`common.log_head`), and an encoded `common.wire.Reply`.
 
     Raises:
         WireError: the bytes are no request.

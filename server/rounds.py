@@ -4,46 +4,30 @@ A site is known by its name. Whatever is wrong with a site's reply costs that re
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from flwr.serverapp import Grid
 
 from common.asks import Ask
 from common.errors import RunStopped, UpdateRejected
+from common.log_head import split_head
 from common.record import Record
 from common.study.schema import Study
-from common.wire import Reply, Request, Step, WireError, decode_reply, encode_request
+from common.wire import Reply, Step, WireError, decode_reply, encode_request
 from server.accounts import Accounts, Cost
 from server.carrier import Carrier, Seal, Undelivered, unsealed
 from server.checkpoints import Part
+from server.exchange import Exchange, Take
 from server.intake import check_answers, printable
+from server.log_heads import LogHeads
 from server.node_keys import NodeKey
 from server.progress import DONE, Watch
 
-Take = Callable[[str, Reply], None]
 _ATTEMPTS = 5  # at one exchange with one site
 Loss = Literal["missing", "refused", "rejected"]
-
-
-@dataclass
-class _Exchange:
-    """An exchange while it runs."""
-
-    requests: dict[str, Request]  # by site, without arrays
-    parts: Mapping[str, Part]
-    take: Take
-    quorum: int
-    unasked: dict[str, str]  # site -> why it could not be asked yet
-    pending: dict[str, str] = field(default_factory=dict)  # message id -> site
-    accepted: set[str] = field(default_factory=set)
-    nodes: dict[str, int] = field(default_factory=dict)  # sites asked, and Flower's number for them
-    resent: set[str] = field(default_factory=set)
-    lost: Counter[str] = field(default_factory=Counter)  # deliveries that failed, by site
-    met: float | None = None  # when the quorum had answered
-    costs: dict[str, Cost] = field(default_factory=dict)  # by site
+_CHANGED_LOG = "ask this hospital to run `leukofed-site log --verify --record` with this record"
 
 
 class Rounds:
@@ -64,6 +48,9 @@ class Rounds:
             in seconds; for a site that did not come back, not a second time.
         seal: puts the coordinator's signature before a request.
         keys: the key under which each site was admitted, None where nodes have none.
+
+    Raises:
+        CorruptFile: the record of this run so far cannot be read.
     """
 
     def __init__(
@@ -92,6 +79,7 @@ class Rounds:
         self.accounts = accounts or Accounts()
         self.poll_s = poll_s
         self._study_digest = study.digest
+        self._log_heads = LogHeads(record, study.sites)
         self._held: dict[str, dict[str, str]] = {}  # site -> part -> digest it last worked with
         self._late: dict[str, Step] = {}  # message id -> step that is still unanswered
         self._away: set[str] = set()  # sites that did not come back within the grace
@@ -111,7 +99,8 @@ class Rounds:
         """Ask every site once and hand each usable reply to `take` as it arrives.
 
         Sites that are not connected, or still busy with an earlier step, are asked as soon as
-        they can be, while the exchange lasts; it is prolonged for them only below the quorum.
+        they can be, while the exchange lasts; it is prolonged for them below the quorum, and
+        within the grace. What is lost on the way is asked again.
 
         Args:
             phase: of the study.
@@ -131,30 +120,18 @@ class Rounds:
             RunStopped: fewer replies than the quorum were usable, or Flower cannot be reached.
         """
         invited = tuple(self.study.sites if sites is None else sites)
-        requests = {
-            site: Request(
-                Step(
-                    study=self._study_digest,
-                    run=self.run,
-                    phase=phase,
-                    round=round,
-                    exchange=exchange,
-                    site=site,
-                ),
-                ask,
-                {name: part.digest for name, part in parts.items()},
-            )
-            for site in invited
-        }
+        where: dict[str, str | int] = {"phase": phase, "round": round, "exchange": exchange}
         needed = self.study.quorum if quorum is None else quorum
-        opened = _Exchange(requests, parts, take, needed, dict.fromkeys(invited, ""))
+        opened = Exchange.of(
+            invited, ask, parts, take, needed, study=self._study_digest, run=self.run, **where
+        )
         self._run_to_its_end(opened)
         accepted = [site for site in invited if site in opened.accepted]
-        where = {"phase": phase, "round": round, "exchange": exchange}
         self.record.write(
             "exchange", **where, ask=ask.kind, invited=invited, accepted=accepted,
             bytes_down={site: cost.down for site, cost in opened.costs.items()},
             bytes_up={site: cost.up for site, cost in opened.costs.items()},
+            log_heads={site: head.model_dump() for site, head in opened.log_heads.items()},
         )  # fmt: skip
         if len(accepted) < needed:
             problem = (
@@ -169,13 +146,13 @@ class Rounds:
             )
         return accepted
 
-    def _run_to_its_end(self, opened: _Exchange) -> None:
+    def _run_to_its_end(self, opened: Exchange) -> None:
         end = time.monotonic() + self.deadline_s
         self._collect_late()
         while True:
             self._invite(opened)
             moved = self._collect(opened)
-            if not opened.pending and not self._waits(opened):
+            if not opened.pending and not opened.waits(self.grace_s, self._away):
                 break
             if not moved:
                 if (left := end - time.monotonic()) <= 0:
@@ -186,24 +163,11 @@ class Rounds:
             self._lose(opened, site, "missing", why, "see that this site's service is running")
         for key, site in opened.pending.items():
             self._late[key] = opened.requests[site].step
-            self._lose(
-                opened,
-                site,
-                "missing",
-                f"no reply within {self.deadline_s:g} s",
-                "see that this site is working, or allow more time",
-            )
+            why = f"no reply within {self.deadline_s:g} s"
+            fix = "see that this site is working, or allow more time"
+            self._lose(opened, site, "missing", why, fix)
 
-    def _waits(self, opened: _Exchange) -> bool:
-        """Say whether sites that are away are waited for."""
-        if len(opened.accepted) < opened.quorum:
-            return bool(opened.unasked)
-        if opened.met is None:
-            opened.met = time.monotonic()
-        has_time = time.monotonic() < opened.met + self.grace_s
-        return has_time and not self._away.issuperset(opened.unasked)
-
-    def _invite(self, opened: _Exchange) -> None:
+    def _invite(self, opened: Exchange) -> None:
         if not opened.unasked:
             return
         self._collect_late()
@@ -227,7 +191,7 @@ class Rounds:
                     opened, site, [n for n, p in opened.parts.items() if p.digest != held.get(n)]
                 )
 
-    def _send(self, opened: _Exchange, site: str, travelling: Iterable[str]) -> None:
+    def _send(self, opened: Exchange, site: str, travelling: Iterable[str]) -> None:
         request = opened.requests[site]
         arrays = {name: opened.parts[name].arrays for name in travelling}
         data = encode_request(replace(request, arrays=arrays))
@@ -241,7 +205,7 @@ class Rounds:
         self._charge(opened, site, Cost(down=len(data)))
         opened.pending[key] = site
 
-    def _collect(self, opened: _Exchange) -> bool:
+    def _collect(self, opened: Exchange) -> bool:
         """Take in what has arrived, one reply in memory at a time; tell whether anything had."""
         before = dict(opened.pending)
         for key, site in before.items():
@@ -256,11 +220,15 @@ class Rounds:
             del opened.pending[key]
         return opened.pending != before
 
-    def _receive(self, opened: _Exchange, site: str, data: bytes) -> None:
+    def _receive(self, opened: Exchange, site: str, data: bytes) -> None:
         request = opened.requests[site]
         self._charge(opened, site, Cost(up=len(data)))
-        reply = decode_reply(data)
+        head, body = split_head(data)
+        reply = decode_reply(body)
         check_answers(request, reply)
+        opened.log_heads[site] = head
+        if problem := self._log_heads.take(site, head):  # the hospital's own log: the run goes on
+            self._tell("rewound", request.step, problem, fix=_CHANGED_LOG)
         self._charge(opened, site, Cost(seconds=reply.seconds))
         if reply.status == "needs-parts":
             self._send_again(opened, site, reply)
@@ -274,23 +242,22 @@ class Rounds:
             self._held.setdefault(site, {}).update(request.parts)
             self._watch_site(request.step, DONE, reply.seconds)
 
-    def _ask_again(self, opened: _Exchange, site: str, error: Undelivered) -> None:
+    def _ask_again(self, opened: Exchange, site: str, error: Undelivered) -> None:
         """Ask once more what was lost on the way: a site answers each step once, whoever asks."""
         opened.lost[site] += 1
         if not error.passes or opened.lost[site] >= _ATTEMPTS:
             self._lose(opened, site, "missing", error.problem, error.fix)
             return
         step = opened.requests[site].step
-        self.record.write("again", **_where(step), problem=error.problem)
-        self.watch.note(f"{site}, {step.phase}, round {step.round}: {error.problem}; asking again")
+        self._tell("again", step, error.problem)
         opened.unasked[site] = error.problem
         opened.resent.discard(site)
 
-    def _charge(self, opened: _Exchange, site: str, cost: Cost) -> None:
+    def _charge(self, opened: Exchange, site: str, cost: Cost) -> None:
         self.accounts.add(opened.requests[site].step.phase, site, cost)
-        opened.costs[site] = opened.costs.get(site, Cost()) + cost
+        opened.charge(site, cost)
 
-    def _send_again(self, opened: _Exchange, site: str, reply: Reply) -> None:
+    def _send_again(self, opened: Exchange, site: str, reply: Reply) -> None:
         if site in opened.resent:
             raise UpdateRejected(
                 site, "it calls for parts that it was just sent", fix="see this site's own log"
@@ -298,12 +265,11 @@ class Rounds:
         opened.resent.add(site)
         self._send(opened, site, sorted(set(reply.needs)))
 
-    def _lose(self, opened: _Exchange, site: str, loss: Loss, problem: str, fix: str) -> None:
+    def _lose(self, opened: Exchange, site: str, loss: Loss, problem: str, fix: str) -> None:
         step = opened.requests[site].step
         opened.unasked.pop(site, None)
-        self.record.write(loss, **_where(step), problem=problem, fix=fix)
         self._watch_site(step, loss, 0.0)
-        self.watch.note(f"{site}, {step.phase}, round {step.round}: {loss}: {problem}")
+        self._tell(loss, step, problem, fix=fix)
 
     def _collect_late(self) -> None:
         """Drop the replies to earlier steps that have come since; their sites are free again."""
@@ -316,14 +282,12 @@ class Rounds:
             except (Undelivered, WireError) as error:
                 problem = error.problem
             del self._late[key]
-            self.record.write("late", **_where(step), problem=problem)
-            self.watch.note(f"{step.site}, {step.phase}, round {step.round}: {problem}")
+            self._tell("late", step, problem)
+
+    def _tell(self, event: str, step: Step, problem: str, **fix: str) -> None:
+        where = {"phase": step.phase, "round": step.round, "exchange": step.exchange}
+        self.record.write(event, **where, site=step.site, problem=problem, **fix)
+        self.watch.note(f"{step.site}, {step.phase}, round {step.round}: {event}: {problem}")
 
     def _watch_site(self, step: Step, status: str, seconds: float) -> None:
         self.watch.site(step.phase, step.round, step.site, status, seconds)
-
-
-def _where(step: Step) -> dict[str, str | int]:
-    return {
-        "phase": step.phase, "round": step.round, "exchange": step.exchange, "site": step.site,
-    }  # fmt: skip

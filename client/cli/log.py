@@ -9,9 +9,13 @@ import click
 from common.commands import plain_errors
 
 if TYPE_CHECKING:
-    from client.egress.log import Passage
+    from client.egress.log import EgressLog, Line
+    from client.site_config import SiteConfig
 
-_HEAD = ("time", "run", "phase", "round", "asked", "answer", "arrays", "numbers", "bytes", "sha256")
+_HEAD = (
+    "line", "time", "run", "phase", "round", "asked", "answer", "arrays", "numbers", "bytes",
+    "sha256",
+)  # fmt: skip
 
 
 @click.command()
@@ -25,30 +29,69 @@ _HEAD = ("time", "run", "phase", "round", "asked", "answer", "arrays", "numbers"
     "--study", default="", metavar="DIGEST", help="Only this study; a beginning is enough."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every field, one JSON object a line.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Check instead that the lines are those that were written, and all of them.",
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --verify: the record.jsonl of a run's release. Every head of this log that it "
+    "tells of must be in the log.",
+)
 @plain_errors
-def log(site_file: Path, study: str, as_json: bool) -> None:
+def log(site_file: Path, study: str, as_json: bool, verify: bool, record: Path | None) -> None:
     """Show every reply that left this site, oldest first.
 
     `numbers` counts the values in the arrays that left; counts and sums that left beside them
     are in the field `told` of --json. A refusal leaves no numbers; its reason follows its line.
 
+    Each line holds the digest of the line before: --verify finds lines that were changed,
+    removed or moved. An end that was cut off shows in the head, which is kept beside the log,
+    and in the outbox. Whoever can write all three can make them agree again, but cannot call
+    back what left: every reply told the coordinator the head of the log at that time. So check
+    with the --record of each release, too.
+
     Example: leukofed-site log --site-file /etc/leukofed/site.yaml
+
+    Example: leukofed-site log --site-file site.yaml --verify --record record.jsonl
     """
     from client.egress.log import EgressLog
     from client.site_config import load_site_config
 
-    lines = EgressLog(load_site_config(site_file).state / "egress.jsonl")
-    chosen = (line for line in lines if line.study.startswith(study))
+    if verify and (study or as_json):
+        raise click.UsageError("--verify checks the whole log: leave out --study and --json")
+    if record is not None and not verify:
+        raise click.UsageError("--record goes with --verify")
+    config = load_site_config(site_file)
+    kept = EgressLog(config.state / "egress.jsonl")
+    if verify:
+        _verify(kept, config, record)
+        return
+    chosen = (line for line in kept.lines() if line.passage.study.startswith(study))
     if as_json:
         for line in chosen:
-            click.echo(line.model_dump_json())
+            click.echo(line.stored)
     else:
         _show(chosen)
 
 
-def _show(lines: Iterable["Passage"]) -> None:
+def _verify(log: "EgressLog", config: "SiteConfig", record: Path | None) -> None:
+    from client.egress.audit import heads_in, verify
+    from client.egress.outbox import Outbox
+
+    told = [] if record is None else heads_in(record, config.name)
+    head = verify(log, Outbox(config.state / "outbox"), told)
+    click.echo(f"{head.lines} lines, chain intact, head {head.digest}")
+    if told:
+        click.echo(f"The log holds all {len(told)} heads that the record tells of.")
+
+
+def _show(lines: Iterable["Line"]) -> None:
     rows: list[tuple[Sequence[str], str]] = [(_HEAD, "")]
-    rows += [(_cells(line), f"{line.problem} {line.local_detail}".strip()) for line in lines]
+    rows += [(_cells(line), _reason(line)) for line in lines]
     if len(rows) == 1:
         click.echo("Nothing has left this site.")
         return
@@ -60,17 +103,22 @@ def _show(lines: Iterable["Passage"]) -> None:
             click.echo(f"    {reason}")
 
 
-def _cells(line: "Passage") -> tuple[str, ...]:
-    arrays = f"{line.arrays} {'/'.join(line.dtypes)}" if line.arrays else "-"
+def _reason(line: "Line") -> str:
+    return f"{line.passage.problem} {line.passage.local_detail}".strip()
+
+
+def _cells(line: "Line") -> tuple[str, ...]:
+    left = line.passage
     return (
-        line.time,
-        line.run,
-        line.phase,
-        str(line.round) if line.exchange == 0 else f"{line.round}.{line.exchange}",
-        line.ask,
-        line.status,
-        arrays,
-        str(line.elements),
-        str(line.bytes),
-        line.sha256[:12],
+        str(line.head.lines),
+        left.time,
+        left.run,
+        left.phase,
+        str(left.round) if left.exchange == 0 else f"{left.round}.{left.exchange}",
+        left.ask,
+        left.status,
+        f"{left.arrays} {'/'.join(left.dtypes)}" if left.arrays else "-",
+        str(left.elements),
+        str(left.bytes),
+        left.sha256[:12],
     )

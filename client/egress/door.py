@@ -1,14 +1,15 @@
 """The one door out of a site: gate, outbox and log, in this order, for every reply."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from client.egress.gate import check_request, check_size
 from client.egress.log import EgressLog, passage
 from client.egress.outbox import Outbox
 from client.site_config import Limits
-from common.errors import RequestRefused
+from common.errors import CorruptFile, RequestRefused
+from common.log_head import with_head
 from common.study.schema import Study
 from common.wire import Request
 
@@ -16,12 +17,15 @@ from common.wire import Request
 class Door:
     """What leaves a site, leaves here.
 
-    A step is answered once. The same request gets the same bytes again, as long as no later
+    A step is answered once. The same request gets the same reply again, as long as no later
     round was admitted; another request for the same step is refused. So a coordinator cannot
     collect two answers to one step and learn from their difference.
 
+    Every reply leaves behind the head of the log, in which its own line then stands. So the
+    coordinator can tell later which lines the log held, though it never sees one.
+
     Args:
-        state: the site's own folder; holds `egress.jsonl` and `outbox/`.
+        state: the site's own folder; holds `egress.jsonl`, `egress.head` and `outbox/`.
         site: the site's name.
         limits: the hospital's rules.
     """
@@ -31,11 +35,15 @@ class Door:
         self.limits = limits
         self.log = EgressLog(state / "egress.jsonl")
         self.outbox = Outbox(state / "outbox")
+        self._complete()
 
     def earlier(self, request: Request) -> bytes | None:
-        """Return the bytes that were released for this very request, None if nothing was.
+        """Return the reply that was released for this very request, None if nothing was.
 
-        A process that was killed between outbox and log left no line; it is added here.
+        Its line is added to the log if that could not be written at the time.
+
+        Returns:
+            The log's head as it is now, and the reply as it was.
 
         Raises:
             RequestRefused: the step was answered to another request, or its bytes are gone.
@@ -57,7 +65,7 @@ class Door:
                 )
             if released.line not in self.log:
                 self.log.append(released.line)
-            return released.reply
+            return with_head(released.reply, self.log.head)
 
     def admit(self, request: Request, study: Study) -> None:
         """Let a request in; the bytes released in earlier rounds are forgotten.
@@ -85,15 +93,19 @@ class Door:
             request: what was asked.
             reply: an encoded `common.wire.Reply`.
 
+        Returns:
+            The log's head, and the reply.
+
         Raises:
             RequestRefused: the answer is larger than the site sends, or cannot be kept.
+            CorruptFile: the log is damaged at its end.
         """
         check_size(len(reply), self.limits)
         line = passage(request, reply)
         with _disk():
             self.outbox.store(request.step, line, reply)
-            self.log.append(line)
-        return reply
+            head = self.log.append(line)
+        return with_head(reply, head)
 
     def turn_away(self, request: Request, reply: bytes, local_detail: str = "") -> bytes:
         """Let out a reply without results: a refusal, or a call for parts. It answers no step.
@@ -103,12 +115,28 @@ class Door:
             reply: an encoded `common.wire.Reply`.
             local_detail: what the hospital should know besides; it goes to the log only.
 
+        Returns:
+            The log's head, and the reply.
+
         Raises:
             RequestRefused: the log cannot be written.
+            CorruptFile: the log is damaged at its end.
         """
         with _disk():
-            self.log.append(passage(request, reply, local_detail))
-        return reply
+            head = self.log.append(passage(request, reply, local_detail))
+        return with_head(reply, head)
+
+    def _complete(self) -> None:
+        """Add the line that a process, killed between outbox and log, left out.
+
+        Only the newest release can lack it. Its reply may never be asked for again, so the log
+        would lack the line for ever, as if someone had removed it.
+        """
+        # What stands in the way is told with the first request, which needs the same files.
+        with suppress(CorruptFile, OSError):
+            newest = self.outbox.newest()
+            if newest is not None and newest not in self.log:
+                self.log.append(newest)
 
 
 @contextmanager

@@ -1,8 +1,12 @@
-"""The egress log: one line for every passage through the door, for the hospital to read."""
+"""The egress log: one line for every passage through the door, each chained to the one before."""
 
+import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -10,9 +14,12 @@ from pydantic import ValidationError
 
 from common.digests import canonical_json, digest_bytes
 from common.errors import CorruptFile
-from common.record import read_record
+from common.log_head import EMPTY, LogHead
 from common.study.strict import Strict
+from common.whole_file import write_whole
 from common.wire import Request, decode_reply
+
+_BLOCK = 1 << 16  # bytes read at once, from the end backwards
 
 
 class Passage(Strict):
@@ -41,8 +48,9 @@ class Passage(Strict):
     elements: int
     """Their numbers, all together."""
     bytes: int
+    """Size of what left, without the head of this log."""
     sha256: str
-    """Digest of the bytes that left."""
+    """Digest of the bytes that left, without the head of this log that went before them."""
     problem: str = ""
     """Why the site declined, as the coordinator was told."""
     local_detail: str = ""
@@ -75,11 +83,25 @@ def passage(request: Request, reply: bytes, local_detail: str = "") -> Passage:
     )
 
 
+@dataclass(frozen=True)
+class Line:
+    """A passage as it stands in the log."""
+
+    stored: bytes
+    """What is stored: canonical JSON, without its line end."""
+    head: LogHead
+    """The line's number, and the digest of what is stored: the log's head while it was the last."""
+    previous: str
+    """Digest of the line before; in the first line, that of an empty log's head."""
+    passage: Passage
+
+
 class EgressLog:
-    """The log of one site.
+    """The log of one site: a chain of lines, and beside it a file that holds its head.
 
     A line is written whole or, if the process is killed, cut off; a cut-off last line stands for
-    bytes that never left, so readers pass over it and the next line replaces it.
+    bytes that never left, so readers pass over it and the next line replaces it. The head's file
+    follows each line. A process killed in between leaves it one line behind, which is no fault.
 
     Args:
         path: the file; it and its folder come into being with the first line.
@@ -87,41 +109,153 @@ class EgressLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._head_path = path.with_suffix(".head")
 
-    def append(self, line: Passage) -> None:
-        """Append a line; it is on the disk when this returns."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            _cut_last_line(file)
-            file.write(canonical_json(line.model_dump(mode="json")) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def __contains__(self, line: Passage) -> bool:
-        return any(line == other for other in self)
-
-    def __iter__(self) -> Iterator[Passage]:
-        """Yield every line, oldest first.
+    @property
+    def head(self) -> LogHead:
+        """The head of the lines that the log holds; only the last one is read.
 
         Raises:
-            CorruptFile: a line other than a cut-off last one cannot be read.
+            CorruptFile: the last line cannot be read.
         """
-        if not self.path.exists():
-            return
-        for number, line in enumerate(read_record(self.path), start=1):
-            try:
-                yield Passage.model_validate(line)
-            except ValidationError as error:
-                raise CorruptFile(
-                    f"line {number} of the egress log is not one that this software wrote",
-                    fix="restore the log from a backup; keep the damaged file as evidence",
-                    local_detail=str(self.path),
-                ) from error
+        try:
+            with self.path.open("rb") as file:
+                return _end(file)[0]
+        except FileNotFoundError:
+            return EMPTY
+
+    @property
+    def kept_head(self) -> LogHead | None:
+        """The head in the file beside the log, None if there is no such file.
+
+        Raises:
+            CorruptFile: it cannot be read.
+        """
+        try:
+            return LogHead.model_validate_json(self._head_path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise CorruptFile(
+                f"{self._head_path.name}, which tells the head of the egress log, is damaged",
+                fix="restore it from a backup; keep the damaged file as evidence",
+                local_detail=str(self._head_path),
+            ) from error
+
+    def append(self, passage: Passage) -> LogHead:
+        """Append a line, chained to the one before; it is on the disk when this returns.
+
+        Returns:
+            The log's head, which is this line.
+
+        Raises:
+            CorruptFile: the last line cannot be read, so none can be chained to it.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as file:
+            before, torn = _end(file)
+            file.truncate(file.seek(0, os.SEEK_END) - torn)
+            number = before.lines + 1
+            data = canonical_json(
+                passage.model_dump(mode="json") | {"number": number, "previous": before.digest}
+            )
+            file.write(data + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        head = LogHead(lines=number, digest=digest_bytes(data))
+        self._keep(head, before)
+        return head
+
+    def __contains__(self, passage: Passage) -> bool:
+        """Say whether a passage stands in the log; the newest lines are looked at first.
+
+        Raises:
+            CorruptFile: a line that may be this passage cannot be read.
+        """
+        asked = passage.request.encode()
+        try:
+            with self.path.open("rb") as file:
+                lines = islice(_backwards(file), 1, None)
+                return any(
+                    _parsed(raw, "a line", file.name).passage == passage
+                    for raw in lines
+                    if asked in raw
+                )
+        except FileNotFoundError:
+            return False
+
+    def __iter__(self) -> Iterator[Passage]:
+        """Yield every passage, oldest first.
+
+        Raises:
+            CorruptFile: as `lines` says.
+        """
+        return (line.passage for line in self.lines())
+
+    def lines(self) -> Iterator[Line]:
+        """Yield every line, oldest first; whether they fit together is not looked at.
+
+        Raises:
+            CorruptFile: the log, or a line other than a cut-off last one, cannot be read.
+        """
+        try:
+            for number, raw in enumerate(self._whole_lines(), start=1):
+                yield _parsed(raw, f"line {number}", str(self.path))
+        except OSError as error:
+            raise CorruptFile(
+                f"the egress log cannot be read: {error.strerror}",
+                fix="correct its permissions",
+                local_detail=str(self.path),
+            ) from error
+
+    def _whole_lines(self) -> Iterator[bytes]:
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                yield from (raw[:-1] for raw in file if raw.endswith(b"\n"))
+
+    def _keep(self, head: LogHead, before: LogHead) -> None:
+        # A head that this log does not hold is left in its place: it shows that the log was
+        # changed, and would be lost with the first line that is written after the change.
+        with suppress(CorruptFile):
+            kept = self.kept_head
+            if kept in (None, before) or self._holds(kept):
+                write_whole(self._head_path, canonical_json(head.model_dump()) + b"\n")
+
+    def _holds(self, head: LogHead) -> bool:
+        lines = islice(self._whole_lines(), max(head.lines - 1, 0), None)
+        return head == EMPTY or digest_bytes(next(lines, b"")) == head.digest
 
 
-def _cut_last_line(file: IO[bytes]) -> None:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - 1, 0))
-    if file.read() not in (b"", b"\n"):
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+def _end(file: IO[bytes]) -> tuple[LogHead, int]:
+    """Return a log's head, and how many bytes of a cut-off line follow its last whole line."""
+    lines = _backwards(file)
+    torn = len(next(lines))
+    last = next(lines, None)
+    if last is None:
+        return EMPTY, torn
+    return _parsed(last, "the last line", file.name).head, torn
+
+
+def _backwards(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield what follows the last line end, often nothing, then each whole line, newest first."""
+    position, rest = file.seek(0, os.SEEK_END), b""
+    while position:
+        size = min(_BLOCK, position)
+        position -= size
+        file.seek(position)
+        rest, *lines = (file.read(size) + rest).split(b"\n")
+        yield from reversed(lines)
+    yield rest
+
+
+def _parsed(raw: bytes, which: str, local_detail: str = "") -> Line:
+    with suppress(ValueError, RecursionError):
+        match json.loads(raw):
+            case {"number": int(number), "previous": str(previous), **fields}:
+                head = LogHead(lines=number, digest=digest_bytes(raw))
+                return Line(raw, head, previous, Passage.model_validate(fields))
+    raise CorruptFile(
+        f"{which} of the egress log is not one that this software wrote",
+        fix="restore the log from a backup; keep the damaged file as evidence",
+        local_detail=local_detail,
+    )

@@ -1,5 +1,6 @@
 """The outbox: what a site released for each step, kept until the next round confirms it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +45,9 @@ class Outbox:
         """
         place = self._place(step)
         try:
-            line = Passage.model_validate_json(place.with_suffix(".json").read_bytes())
+            line = _read_line(place.with_suffix(".json"))
         except FileNotFoundError:
             return None
-        except ValidationError as error:
-            raise CorruptFile(
-                "a line of this site's outbox is damaged", fix=_FIX, local_detail=str(place)
-            ) from error
         kept = place.with_suffix(".reply")
         reply = kept.read_bytes() if kept.exists() else None
         if reply is not None and digest_bytes(reply) != line.sha256:
@@ -79,10 +76,39 @@ class Outbox:
             if _position(kept.stem) < _position(_stem(step)):
                 kept.unlink()
 
+    def newest(self) -> Passage | None:
+        """Return the line of the release that was stored last, whatever its run.
+
+        Raises:
+            CorruptFile: it is damaged.
+        """
+        stored = max(self._stored(), key=lambda path: path.stat().st_mtime_ns, default=None)
+        return None if stored is None else _read_line(stored)
+
+    def lines(self) -> Iterator[Passage]:
+        """Yield the line of every release, of all runs, in no particular order.
+
+        Raises:
+            CorruptFile: one is damaged.
+        """
+        return map(_read_line, self._stored())
+
+    def _stored(self) -> Iterator[Path]:
+        return self.folder.glob("*/*.json")
+
     def _place(self, step: Step) -> Path:
         # A digest, because a run may be called `..`.
         run = digest_value([step.study, step.run, step.site])[:32]
         return self.folder / run / _stem(step)
+
+
+def _read_line(path: Path) -> Passage:
+    try:
+        return Passage.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise CorruptFile(
+            "a line of this site's outbox is damaged", fix=_FIX, local_detail=str(path)
+        ) from error
 
 
 def _stem(step: Step) -> str:

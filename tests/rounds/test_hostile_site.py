@@ -17,7 +17,7 @@ from common.metrics import model_arm
 from common.model.initial import initial_model
 from common.record import read_record
 from common.study.schema import Study
-from common.wire import Reply, decode_reply, encode_reply
+from common.wire import Reply
 from server.phases.evaluation import counts_by_site
 from server.progress import PlainProgress
 from server.run_folder import RunFolder
@@ -27,6 +27,7 @@ from simulations.partition import partition, write_partition
 from simulations.scenario import SyntheticData, load_scenario
 from simulations.synthetic import write_dataset
 from simulations.virtual_sites import VirtualSites
+from tests.support.exchanges import changed
 from tests.support.small_scenario import write_scenario
 
 pytestmark = pytest.mark.slow
@@ -84,9 +85,11 @@ LIES: dict[str, dict[str, Lie]] = {
 
 def liar(lies: dict[str, Lie]) -> Fault:
     def fault(data: bytes) -> bytes:
-        reply = decode_reply(data)
-        lie = lies.get(reply.told.kind) if reply.told else None
-        return data if lie is None else encode_reply(lie(reply))
+        return changed(data, lie)
+
+    def lie(reply: Reply) -> Reply:
+        told = lies.get(reply.told.kind) if reply.told else None
+        return reply if told is None else told(reply)
 
     return fault
 

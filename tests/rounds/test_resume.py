@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from client.egress.audit import heads_in, verify
+from client.egress.log import EgressLog
+from client.egress.outbox import Outbox
 from common.metrics import load_metrics
 from common.record import read_record
 from common.release import SUMS, verify_release
-from tests.support.small_scenario import write_scenario
+from tests.support.small_scenario import SITES, write_scenario
 
 ROOT = Path(__file__).parents[2]
 # In the middle of each phase, and of what lies between them. Backbones: while images pass the
@@ -70,6 +73,11 @@ def test_a_run_killed_in_every_phase_ends_with_the_same_bits(tmp_path: Path) -> 
     refused = [
         line
         for line in read_record(killed / "runs" / "latest" / "record.jsonl")
-        if line["event"] in ("missing", "refused", "rejected")
+        if line["event"] in ("missing", "refused", "rejected", "rewound")
     ]
     assert refused == []
+    for site in SITES:
+        folder = killed / "runs" / "latest" / "sites" / site
+        log = EgressLog(folder / "egress.jsonl")
+        told = heads_in(killed / "runs" / "latest" / "record.jsonl", site)
+        assert verify(log, Outbox(folder / "outbox"), told) == log.head

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import numpy as np
@@ -14,23 +14,20 @@ from flwr.proto.node_pb2 import NodeInfo
 from rich.console import Console
 
 from common.asks import FitAsk, FitTold
+from common.digests import digest_value
 from common.errors import RunStopped, UpdateRejected
+from common.log_head import LogHead, split_head, with_head
 from common.parts import Arrays
 from common.record import Record, read_record
 from common.study.schema import LabelSet, Study
-from common.wire import (
-    Reply,
-    Request,
-    decode_reply,
-    decode_request,
-    encode_reply,
-)
+from common.wire import Reply, Request, decode_request, encode_reply
 from server.aggregation import RunningMean
 from server.checkpoints import Part
 from server.intake import check_arrays, check_norm
 from server.progress import PlainProgress
 from server.rounds import Rounds
 from simulations.engines.inprocess import Fault, Handle, LoopbackGrid
+from tests.support.exchanges import changed
 
 SITES = ("east", "north", "south")
 STUDY = Study(name="t", sites=SITES, quorum=2, labels=LabelSet(name="l", classes=("a", "b")))
@@ -42,15 +39,24 @@ def difference_of(site: str, model: Arrays) -> dict[str, np.ndarray[Any, np.dtyp
     return {"w": (model["w"] * EXAMPLES[site] / 100).astype(np.float16)}
 
 
+def head_of(lines: int, written: str = "") -> LogHead:
+    return LogHead(lines=lines, digest=digest_value([lines, written]))
+
+
 class Site:
     """A site in a few lines: it keeps the newest of each part, and answers with a difference."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.log = 0  # lines
         self.held: dict[str, tuple[str, Arrays]] = {}
         self.received: list[set[str]] = []  # which parts travelled, message by message
 
     def __call__(self, data: bytes) -> bytes:
+        self.log += 1
+        return with_head(self.reply(data), head_of(self.log))
+
+    def reply(self, data: bytes) -> bytes:
         request = decode_request(data)
         self.received.append(set(request.arrays))
         for part, arrays in request.arrays.items():
@@ -126,18 +132,22 @@ def expected_mean(sites: Iterable[str]) -> np.ndarray[Any, np.dtype[np.float64]]
 
 def altered(**changes: Any) -> Fault:
     """Change fields of a site's reply on its way."""
-    return lambda data: encode_reply(replace(decode_reply(data), **changes))
+    return lambda data: changed(data, lambda reply: replace(reply, **changes))
 
 
 def other_step(**changes: Any) -> Fault:
-    def change(data: bytes) -> bytes:
-        reply = decode_reply(data)
-        return encode_reply(replace(reply, step=reply.step.model_copy(update=changes)))
-
-    return change
+    return lambda data: changed(
+        data, lambda reply: replace(reply, step=reply.step.model_copy(update=changes))
+    )
 
 
-def raising(data: bytes) -> bytes:
+def telling(*heads: LogHead) -> Fault:
+    """Tell these heads of a site's log, one after the other, instead of its own."""
+    told = iter(heads)
+    return lambda data: with_head(split_head(data)[1], next(told))
+
+
+def raising(data: bytes) -> NoReturn:
     raise FileNotFoundError(f"/data/patients/{len(data)}.jpg")
 
 
@@ -175,6 +185,10 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "told": (altered(told=None), "rejected", "tells nothing"),
     "garbage": (lambda data: b"\x00" * 500, "rejected", "not a message"),
     "nothing": (lambda data: b"", "rejected", "not a message"),
+    "headless": (lambda data: split_head(data)[1], "rejected", "tells the head of its site's log"),
+    "bodiless": (lambda data: data[:44], "rejected", "not a message of this protocol"),
+    "magic": (lambda data: b"LKH2" + data[4:], "rejected", "not a message"),
+    "lines": (lambda data: data[:4] + b"\xff" + data[5:], "rejected", "not a message"),
     "cut": (lambda data: data[:-3], "rejected", "cannot be read"),
     "refusal": (
         altered(status="refused", told=None, arrays={}, problem="3 rounds\nleft", fix="wait"),
@@ -417,6 +431,58 @@ def test_a_mangled_message_costs_only_its_site(
     assert bench.run() == ["east", "south"]
     assert bench.losses["north"][0] == "rejected"
     assert words in bench.losses["north"][1]
+
+
+def test_the_head_of_each_site_that_replied_stands_in_the_record(tmp_path: Path) -> None:
+    def fails_once(data: bytes) -> bytes:
+        return raising(data) if split_head(data)[0].lines == 2 else data
+
+    bench = Bench(tmp_path, faults={"north": fails_once})
+    for round in (1, 2, 3):
+        bench.run(round=round)
+    bench.sites["south"].held.clear()
+    bench.run(round=4)
+    told = [event["log_heads"] for event in bench.events("exchange")]
+    for number, heads in enumerate(told[:3], start=1):
+        sites = ("east", "south") if number == 2 else SITES
+        assert heads == {site: head_of(number).model_dump() for site in sites}
+    assert told[3]["south"] == head_of(5).model_dump()  # its call for parts was a reply, too
+    assert bench.events("rewound") == []
+
+
+def test_a_reply_that_is_rejected_tells_its_head_all_the_same(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, faults={"north": FAULTS["nan"][0], "south": FAULTS["cut"][0]})
+    bench.run(quorum=1)
+    (event,) = bench.events("exchange")
+    assert set(event["log_heads"]) == {"east", "north"}  # of what is garbled, nothing is believed
+
+
+@pytest.mark.parametrize(
+    ("heads", "words"),
+    [
+        ((head_of(8), head_of(5)), "shorter than it was: 5 lines, after 8 in an earlier reply"),
+        ((head_of(8), head_of(8, "anew")), "line 8 is not the one of an earlier reply"),
+    ],
+)
+def test_a_log_that_went_backwards_is_noted_and_the_run_goes_on(
+    tmp_path: Path, heads: tuple[LogHead, LogHead], words: str
+) -> None:
+    fault = telling(*heads, head_of(9), head_of(9))  # the last: an exchange that was held again
+    bench = Bench(tmp_path, faults={"north": fault})
+    for round in (1, 2, 3, 4):
+        assert bench.run(round=round) == list(SITES)
+    (event,) = bench.events("rewound")
+    assert (event["site"], event["round"]) == ("north", 2)
+    assert words in event["problem"]
+    assert "leukofed-site log --verify" in event["fix"]
+    assert f"north, fusion, round 2: rewound: {event['problem']}" in bench.shown.getvalue()
+
+
+def test_a_log_that_was_cut_while_the_coordinator_was_stopped_is_noted(tmp_path: Path) -> None:
+    Bench(tmp_path, faults={"north": telling(head_of(8))}).run()
+    again = Bench(tmp_path, faults={"north": telling(head_of(7))})
+    assert again.run(round=2) == list(SITES)
+    assert [event["site"] for event in again.events("rewound")] == ["north"]
 
 
 def test_a_take_that_refuses_leaves_the_mean_untouched(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -197,7 +198,28 @@ def test_only_differences_sums_and_counts_left_a_site(finished: Finished) -> Non
     }  # fmt: skip
     up = finished.metrics.bytes_up
     federated = [line for line in log if ".federated" in line.run]
-    assert sum(line.bytes for line in federated) == sum(up[p]["north"] for p in up)
+    heads = 44 * len(federated)  # bytes: a head of the log goes before every reply
+    assert sum(line.bytes for line in federated) + heads == sum(up[p]["north"] for p in up)
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_every_head_in_the_record_stands_in_the_log_of_its_site(
+    finished: Finished, site: str
+) -> None:
+    log = (finished.folder.path / "sites" / site / "egress.jsonl").read_bytes().splitlines()
+    record = read_record(finished.folder.path / "release" / "record.jsonl")
+    told = [line["log_heads"][site] for line in record if site in line.get("log_heads", {})]
+    assert len(told) > len(PHASES)
+    for head in told:
+        assert sha256(log[head["lines"] - 1]).hexdigest() == head["digest"]
+    done = CliRunner().invoke(
+        site_command,
+        ["log", "--site-file", str(finished.folder.path / "sites" / site / "site.yaml"),
+         "--verify", "--record", str(finished.folder.path / "release" / "record.jsonl")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert f"{len(log)} lines, chain intact" in done.output
+    assert f"all {len(told)} heads" in done.output
 
 
 def test_a_site_tells_no_path_and_no_patient(finished: Finished) -> None:

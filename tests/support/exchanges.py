@@ -1,5 +1,6 @@
 """Builders of studies, requests and replies."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from common.asks import (
     Told,
     work_of,
 )
+from common.log_head import split_head, with_head
 from common.study.schema import LabelSet, Study
-from common.wire import Reply, Request, Step, encode_reply
+from common.wire import Reply, Request, Step, decode_reply, encode_reply
 
 STUDY = Study(
     name="trial",
@@ -68,6 +70,12 @@ def reply(to: Request, told: Told | None = None, arrays: Any = None, seconds: fl
 def refusal(to: Request, problem: str = "no") -> bytes:
     """Decline a request."""
     return encode_reply(Reply(to.step, to.digest, "refused", problem=problem, fix="ask again"))
+
+
+def changed(data: bytes, change: Callable[[Reply], Reply]) -> bytes:
+    """Change a reply on its way; the head before it stays."""
+    head, body = split_head(data)
+    return with_head(encode_reply(change(decode_reply(body))), head)
 
 
 FIT_TOLD = FitTold(

@@ -199,15 +199,17 @@ def test_log_shows_each_reply_that_left(site_file: Path, tmp_path: Path) -> None
     head, done, refused, reason = call(
         site_command, "log", "--site-file", site_file
     ).output.splitlines()
-    assert head.split()[1:6] == ["run", "phase", "round", "asked", "answer"]
-    assert done.split()[1:9] == [
+    assert head.split()[2:7] == ["run", "phase", "round", "asked", "answer"]
+    assert done.split()[2:10] == [
         "run-1", "booster", "1.2", "booster", "done", "1", "int64", "12"
     ]  # fmt: skip
-    assert refused.split()[3:7] == ["3", "booster", "refused", "-"]
+    assert [line.split()[0] for line in (head, done, refused)] == ["line", "1", "2"]
+    assert refused.split()[4:8] == ["3", "booster", "refused", "-"]
     assert reason.strip() == "too late ward 7"
 
     one = call(site_command, "log", "--site-file", site_file, "--study", STUDY.digest[:9], "--json")
     (line,) = one.output.splitlines()
+    assert line.encode() == (tmp_path / "state" / "egress.jsonl").read_bytes().split(b"\n")[0]
     assert json.loads(line)["told"] == {"kind": "booster", "examples": 7}
 
 

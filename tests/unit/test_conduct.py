@@ -1,5 +1,5 @@
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from rich.console import Console
 
 from common.asks import NEEDED_PARTS, BoosterAsk, BoosterTold, CensusAsk, FitTold
 from common.errors import RunStopped
+from common.log_head import LogHead, with_head
 from common.record import Record, read_record
 from common.updates.fixed_point import MOST_EXAMPLES
 from common.wire import Reply, decode_request
@@ -29,11 +30,14 @@ class Node:
     def __init__(self) -> None:
         self.bytes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.travelled: list[set[str]] = []
+        self.log: Counter[str] = Counter()
 
     def __call__(self, data: bytes) -> bytes:
         asked = decode_request(data)
         self.travelled.append(set(asked.arrays))
-        answer = reply(asked, seconds=0.25)
+        self.log[asked.step.site] += 1
+        head = LogHead(lines=self.log[asked.step.site], digest="a" * 64)
+        answer = with_head(reply(asked, seconds=0.25), head)
         self.bytes[asked.step.site][0] += len(data)
         self.bytes[asked.step.site][1] += len(answer)
         return answer

@@ -3,9 +3,13 @@ from typing import Any
 
 import pytest
 
+from client.egress.audit import verify
 from client.egress.door import Door
+from client.egress.log import passage
 from client.site_config import Limits
+from common.digests import digest_bytes
 from common.errors import CorruptFile, RequestRefused
+from common.log_head import split_head
 from tests.support.exchanges import STUDY, census_request, refusal, reply, request
 
 
@@ -14,11 +18,24 @@ def door(tmp_path: Path) -> Door:
     return Door(tmp_path, "north", Limits())
 
 
+def body(door: Door, sent: bytes | None) -> bytes:
+    """Return the reply behind the head; that of the log, in which the reply's own line stands."""
+    assert sent is not None
+    head, answer_ = split_head(sent)
+    assert head == door.log.head
+    assert digest_bytes(answer_) in [line.sha256 for line in door.log]
+    return answer_
+
+
 def answer(door: Door, **step: Any) -> bytes:
     asked = request(**step)
     assert door.earlier(asked) is None
     door.admit(asked, STUDY)
-    return door.release(asked, reply(asked))
+    return body(door, door.release(asked, reply(asked)))
+
+
+def again(door: Door, **step: Any) -> bytes:
+    return body(door, door.earlier(request(**step)))
 
 
 def statuses(door: Door) -> list[str]:
@@ -27,13 +44,21 @@ def statuses(door: Door) -> list[str]:
 
 def test_the_same_request_gets_the_same_bytes_and_no_second_line(door: Door) -> None:
     first = answer(door)
-    assert door.earlier(request()) == first
+    assert again(door) == first == reply(request())
     assert statuses(door) == ["done"]
+
+
+def test_an_earlier_reply_goes_out_behind_the_head_of_now(door: Door) -> None:
+    first = answer(door)
+    before = door.log.head
+    answer(door, run="run-2")
+    assert again(door) == first
+    assert (before.lines, door.log.head.lines) == (1, 2)
 
 
 def test_a_restarted_site_still_knows_its_answers(door: Door, tmp_path: Path) -> None:
     first = answer(door)
-    assert Door(tmp_path, "north", Limits()).earlier(request()) == first
+    assert again(Door(tmp_path, "north", Limits())) == first
 
 
 def test_another_request_for_the_same_step_is_refused(door: Door) -> None:
@@ -71,7 +96,7 @@ def test_a_later_phase_forgets_too(door: Door) -> None:
 
 def test_a_round_keeps_all_its_exchanges_for_a_coordinator_that_resumes(door: Door) -> None:
     kept = [answer(door, exchange=level) for level in range(3)]
-    assert [door.earlier(request(exchange=level)) for level in range(3)] == kept
+    assert [again(door, exchange=level) for level in range(3)] == kept
 
 
 def test_rounds_are_compared_as_numbers(door: Door) -> None:
@@ -89,24 +114,48 @@ def test_rounds_are_compared_as_numbers(door: Door) -> None:
 def test_another_run_forgets_nothing(door: Door) -> None:
     first = answer(door, round=1)
     answer(door, run="..", round=2)
-    assert door.earlier(request(round=1)) == first
+    assert again(door, round=1) == first
 
 
 def test_a_refused_request_forgets_nothing(door: Door) -> None:
     first = answer(door, round=1)
     with pytest.raises(RequestRefused, match="does not exist"):
         door.admit(request(round=99), STUDY)
-    assert door.earlier(request(round=1)) == first
+    assert again(door, round=1) == first
 
 
 def test_killed_between_outbox_and_log_the_line_is_completed_once(
     door: Door, tmp_path: Path
 ) -> None:
-    released = answer(door)
-    (tmp_path / "egress.jsonl").unlink()
-    assert door.earlier(request()) == released
-    assert door.earlier(request()) == released
+    asked, unlogged = request(), reply(request())
+    door.outbox.store(asked.step, passage(asked, unlogged), unlogged)
+    assert statuses(door) == []
+    assert again(door) == unlogged
+    assert again(door) == unlogged
     assert statuses(door) == ["done"]
+
+
+def test_a_restarted_site_adds_the_line_that_it_was_killed_before(
+    door: Door, tmp_path: Path
+) -> None:
+    """The run may never be resumed, and the log would then seem to lack a line for ever."""
+    answer(door)
+    asked = request(run="run-2")
+    door.outbox.store(asked.step, passage(asked, reply(asked)), reply(asked))
+    with pytest.raises(CorruptFile, match="lacks 1 of the 2"):
+        verify(door.log, door.outbox)
+    for _ in range(2):
+        door = Door(tmp_path, "north", Limits())
+        assert [line.run for line in door.log] == ["run-1", "run-2"]
+        verify(door.log, door.outbox)
+
+
+def test_a_line_is_looked_for_in_the_whole_log(door: Door) -> None:
+    first = answer(door, run="run-1")
+    for number in range(2, 40):
+        answer(door, run=f"run-{number}")
+    assert again(door) == first
+    assert len(statuses(door)) == 39
 
 
 def test_killed_before_the_outbox_was_done_nothing_was_released(door: Door, tmp_path: Path) -> None:
@@ -128,7 +177,7 @@ def test_answers_count_against_the_limit_and_repeats_do_not(tmp_path: Path) -> N
 def test_a_refusal_answers_no_step(door: Door) -> None:
     asked = request()
     sent = refusal(asked, "not today")
-    assert door.turn_away(asked, sent, "the disk of ward 7") == sent
+    assert body(door, door.turn_away(asked, sent, "the disk of ward 7")) == sent
     assert door.earlier(asked) is None
     (line,) = door.log
     assert (line.status, line.problem, line.local_detail) == (
@@ -162,6 +211,16 @@ def test_a_damaged_line_is_not_believed(door: Door, tmp_path: Path) -> None:
     next(tmp_path.rglob("*.json")).write_bytes(b"{}")
     with pytest.raises(CorruptFile, match="a line of this site's outbox"):
         door.earlier(request())
+
+
+def test_nothing_leaves_that_cannot_be_chained_to_the_log(door: Door, tmp_path: Path) -> None:
+    answer(door)
+    with (tmp_path / "egress.jsonl").open("a") as file:
+        file.write("{}\n")
+    asked = request(exchange=1)
+    for leave in (door.release, door.turn_away):
+        with pytest.raises(CorruptFile, match="the last line of the egress log"):
+            leave(asked, reply(asked))
 
 
 def test_a_state_folder_that_cannot_be_written_is_a_refusal(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 from client.data.cache import ActivationCache
 from client.site_config import Numerics
 from common.asks import CensusAsk, CensusTold
+from common.digests import digest_bytes
+from common.log_head import split_head
 from common.study.phases import FusionPhase
 from common.study.schema import LabelSet, Study
 from common.wire import Request, Step, decode_reply, encode_request
@@ -40,9 +42,13 @@ def virtual(tmp_path: Path, manifest: Path) -> VirtualSites:
 
 
 def census(virtual: VirtualSites, name: str, study: Study) -> CensusTold:
-    handle = virtual.nodes({name: virtual.site(name, [STUDY, POOLED_STUDY])})[name]
+    site = virtual.site(name, [STUDY, POOLED_STUDY])
+    handle = virtual.nodes({name: site})[name]
     step = Step(study=study.digest, run="r", phase="census", round=1, exchange=0, site=name)
-    reply = decode_reply(handle(encode_request(Request(step, CensusAsk()))))
+    head, body = split_head(handle(encode_request(Request(step, CensusAsk()))))
+    assert head == site.door.log.head
+    assert [line.sha256 for line in site.door.log][head.lines - 1] == digest_bytes(body)
+    reply = decode_reply(body)
     assert reply.status == "done", reply.problem
     assert isinstance(reply.told, CensusTold)
     return reply.told
