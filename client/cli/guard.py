@@ -119,8 +119,8 @@ def status() -> None:
 def remove() -> None:
     """Take the guard out of this virtual environment.
 
-    Do so before you install from a source folder: pip then builds in a folder of its own, which
-    the guard refuses. Installed packages, wheels and pip itself work under it.
+    Do so before you install from a source folder: pip then builds with tools in a folder of its
+    own, which the guard refuses. pip itself and wheels work under it.
 
     Example: sudo /opt/leukofed/bin/leukofed-site guard remove
     """
