@@ -20,24 +20,23 @@ from hashlib import sha256
 from flwr.cli.build import build_fab_from_files
 from flwr.cli.install import install_from_fab
 from flwr.clientapp.utils import get_load_client_app_fn
-version, *files = json.loads(sys.argv[1])
-fab, _ = build_fab_from_files({name: text.encode() for name, text in files})
+version, files = json.loads(sys.argv[1])
+fab, _ = build_fab_from_files({name: text.encode() for name, text in files.items()})
 install_from_fab(fab, skip_prompt=True)
 load = get_load_client_app_fn(default_app_ref="", app_path=None, multi_app=True)
 print(type(load("lab/app", version, sha256(fab).hexdigest())).__name__)
+print(sys.modules["client.app"].__file__)
 """
 APP = """
 [project]
 name = "app"
 version = "{version}"
-license = {{ file = "LICENSE" }}
-dependencies = ["flwr>=1.41"]
+license = "Apache-2.0"
+dependencies = ["flwr"]
 [tool.flwr.app]
 publisher = "lab"
-fab-format-version = 1
-flwr-version-target = "1.41.0"
 [tool.flwr.app.components]
-serverapp = "{reference}"
+serverapp = "server.app:app"
 clientapp = "{reference}"
 """
 CLIENT_APP = "from flwr.clientapp import ClientApp\nprint('RAN')\napp = ClientApp()\n"
@@ -54,7 +53,6 @@ class Environment:
         (self.packages,) = (home / "venv").glob("lib/python*/site-packages")
         borrowed = sysconfig.get_path("purelib")
         (self.packages / "_borrowed.pth").write_text(f"{ROOT}\n{borrowed}\n")
-        (self.packages / "approved.py").write_text(CLIENT_APP)
         self.away = home / "away"
         self.away.mkdir()
 
@@ -151,6 +149,16 @@ def test_a_guard_that_would_refuse_what_a_site_needs_is_taken_out(tmp_path: Path
     assert not list(environment.packages.glob("leukofed*"))
 
 
+def test_a_guard_under_which_python_does_not_start_is_taken_out(tmp_path: Path) -> None:
+    environment = Environment(tmp_path)
+    line = "import sys; 'leukofed_import_guard' in sys.modules and sys.exit('broken')\n"
+    (environment.packages / "z.pth").write_text(line)  # read after the guard's
+    done = environment.guard("install")
+    assert (done.returncode, "taken out again" in done.stderr) == (1, True)
+    assert "SystemExit: broken" in done.stderr
+    assert environment.run("-c", "").returncode == 0
+
+
 @pytest.mark.parametrize("name", ["client.app", "evil", "space", "space.inner"])
 def test_what_lies_first_on_the_path_is_refused(guarded: Environment, app: Path, name: str) -> None:
     refusal = REFUSAL.format(name.partition(".")[0])
@@ -168,7 +176,7 @@ def test_without_the_guard_it_would_run(bare: Environment, app: Path) -> None:
 
 
 def test_installed_code_runs_as_before(guarded: Environment, tmp_path: Path) -> None:
-    for name in ("approved", "client.egress.door", "common.wire", "numpy", "flwr.clientapp"):
+    for name in ("client.app", "common.wire", "numpy", "flwr.clientapp"):
         assert f"<module '{name.partition('.')[0]}" in guarded.imports(name, tmp_path)
     assert guarded.run("-m", "pip", "--version").returncode == 0
     assert guarded.run("-m", "pytest", "--version").returncode == 0
@@ -206,19 +214,18 @@ def test_a_package_that_was_extended_has_no_more_modules(guarded: Environment, a
 def load_as_flower(
     environment: Environment,
     home: Path,
-    reference: str,
+    reference: str = "client.app:app",
     *brought: str,
     version: str = "0.1.0",
 ) -> str:
     """Unpack and load an app that names `reference` and brings modules; return what is seen."""
     files = {
         "pyproject.toml": APP.format(reference=reference, version=version),
-        "LICENSE": "none",
         "README.md": "an app",
         **dict.fromkeys(brought, CLIENT_APP),
     }
     done = environment.run(
-        "-c", FLOWER, json.dumps([version, *files.items()]),
+        "-c", FLOWER, json.dumps([version, files]),
         env={"FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0"},
     )  # fmt: skip
     return (done.stdout + done.stderr).strip()
@@ -228,7 +235,8 @@ def load_as_flower(
 def test_flower_loads_an_app_that_names_installed_code(
     guarded: Environment, tmp_path: Path
 ) -> None:
-    assert load_as_flower(guarded, tmp_path, "approved:app").endswith("RAN\nClientApp")
+    seen = load_as_flower(guarded, tmp_path)
+    assert seen.endswith(f"ClientApp\n{ROOT / 'client' / 'app.py'}")
 
 
 @pytest.mark.slow
@@ -259,7 +267,8 @@ def test_an_app_that_has_itself_unpacked_among_the_packages_is_refused(
 ) -> None:
     """Flower 1.41 makes a folder's name of the version, and an app may write `..` in it."""
     home = tmp_path / "flower"
-    way = os.path.relpath(guarded.packages / "unpacked", home / "apps" / "lab.app.0.1.0")
+    named = home / "apps" / "lab.app.0.1.0"
+    way = os.path.relpath(guarded.packages / "unpacked", named)
     seen = load_as_flower(guarded, home, "evil:app", "evil.py", version=f"0.1.0/{way}")
     assert list(guarded.packages.glob("unpacked.*/evil.py")), "Flower does so no more"
     assert seen.endswith(f"ImportError: {REFUSAL.format('evil')}")
