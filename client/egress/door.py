@@ -75,7 +75,8 @@ class Door:
             study: the approved study that it belongs to.
 
         Raises:
-            RequestRefused: it is meant for another site, or the hospital's rules forbid it.
+            RequestRefused: it is meant for another site, the hospital's rules forbid it, or its
+                round is over.
         """
         if request.step.site != self.site:
             raise RequestRefused(
@@ -84,6 +85,12 @@ class Door:
             )
         with _disk():
             check_request(request, study, self.limits, self.outbox.answered(request.step))
+            if self.outbox.is_past(request.step):
+                raise RequestRefused(
+                    f"round {request.step.round} of phase {request.step.phase} is over: this site "
+                    "has answered a later round of the run",
+                    fix="resume the run from its last checkpoint, or start a new run",
+                )
             self.outbox.confirm(request.step)
 
     def release(self, request: Request, reply: bytes) -> bytes:

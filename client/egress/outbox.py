@@ -67,6 +67,12 @@ class Outbox:
         """Count the steps that were answered in a step's run."""
         return sum(1 for _ in self._place(step).parent.glob("*.json"))
 
+    def is_past(self, step: Step) -> bool:
+        """Say whether a later round of a step's run was answered."""
+        place = self._place(step)
+        stems = (stored.stem for stored in place.parent.glob("*.json"))
+        return any(_position(stem) > _position(place.name) for stem in stems)
+
     def confirm(self, step: Step) -> None:
         """Forget the bytes of every round before a step's own; what was asked stays known.
 

@@ -71,16 +71,19 @@ def test_wrong_usage_exits_with_2(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_listed_exists_and_says_what_its_help_says(name: str) -> None:
-    group = COMMANDS[name]
-    context = click.Context(group)
-    listing = call(group, "--help").output
-    for below in group.list_commands(context):
-        command = group.get_command(context, below)
-        assert command is not None
-        assert command.name == below
-        assert below in listing
-        assert call(group, below, "--help").exit_code == 0
-        assert "Example" in call(group, below, "--help").output
+    waiting: list[click.Group] = [COMMANDS[name]]
+    while waiting:
+        group = waiting.pop()
+        context = click.Context(group)
+        listing = call(group, "--help").output
+        for below in group.list_commands(context):
+            command = group.get_command(context, below)
+            assert command is not None
+            assert command.name == below
+            assert below in listing
+            assert call(group, below, "--help").exit_code == 0
+            assert "Example" in call(group, below, "--help").output
+            waiting += [command] if isinstance(command, click.Group) else []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,0 +1,1 @@
+"""The import guard: this environment loads only code that was installed in it."""
