@@ -31,13 +31,16 @@ def write_certificates(folder: Path, days: int = 30) -> None:
     _write_private(folder / "server.key", server, s.PrivateFormat.PKCS8)
 
 
-def write_node_key(path: Path) -> str:
-    """Write a SuperNode's private key; return its public half in OpenSSH form."""
-    key = ec.generate_private_key(ec.SECP384R1())
-    _write_private(path, key, s.PrivateFormat.OpenSSH)
-    public = key.public_key().public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
-    path.with_suffix(".pub").write_bytes(public)
-    return public.decode()
+def node_key(path: Path) -> str:
+    """Write a SuperNode's private key, if there is none; return its public half in OpenSSH form."""
+    public = path.with_suffix(".pub")
+    if not public.exists():
+        key = ec.generate_private_key(ec.SECP384R1())
+        _write_private(path, key, s.PrivateFormat.OpenSSH)
+        public.write_bytes(
+            key.public_key().public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
+        )
+    return public.read_text(encoding="ascii")
 
 
 def _certificate(
