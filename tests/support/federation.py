@@ -8,6 +8,7 @@ as a user who can read neither images nor outboxes.
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from server.run_folder import RunFolder
 from simulations.prepare import Prepared
 from tests.support.keys import node_key, write_certificates
 from tests.support.processes import BIN, ENVIRONMENT, ROOT, Process, free_port, wait_until
-from tests.support.walls import CARRIER_USER, GROUP, WORKER_USER, can_wall, wall
+from tests.support.walls import CARRIER_USER, WORKER_USER, can_wall, hand_over, wall
 
 _HEALTHY_S, _ONLINE_S = 60.0, 120.0
 
@@ -98,9 +99,9 @@ class Site:
         (self.folder / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
         self.public_key = node_key(self.link / "node.key")
         if self._walls:
-            self._hand_over(self.folder, WORKER_USER, 0o700)
-            self._hand_over(self.link, CARRIER_USER, 0o700)
-            self._hand_over(self._sockets, WORKER_USER, 0o750)
+            hand_over(self.folder, WORKER_USER, 0o700)
+            hand_over(self.link, CARRIER_USER, 0o700)
+            hand_over(self._sockets, WORKER_USER, 0o750)
 
     def approve(self, text: str) -> None:
         """Put a signed study into the folder of approved studies."""
@@ -117,12 +118,6 @@ class Site:
         for process in (self.node, self.worker):
             if process.is_alive:
                 process.stop()
-
-    @staticmethod
-    def _hand_over(folder: Path, user: int, mode: int) -> None:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, user, GROUP)
-        folder.chmod(mode)
 
 
 class Federation:
@@ -269,7 +264,7 @@ class Federation:
 
     def wait_healthy(self) -> None:
         """Wait until the SuperLink answers."""
-        context = httpx.create_ssl_context(verify=str(self.ca))
+        context = ssl.create_default_context(cafile=self.ca)
 
         def answers() -> bool:
             try:

@@ -54,6 +54,13 @@ def wall(user: int, stage: Path, places: Iterable[Path], *, network: bool) -> li
     return [*without, *opened, *as_user]
 
 
+def hand_over(folder: Path, user: int, mode: int) -> None:
+    """Give a folder, and all that is in it, to a user; `mode` is the folder's own."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, GROUP)
+    folder.chmod(mode)
+
+
 def _closed(places: Iterable[Path]) -> dict[str, list[str]]:
     """Return the folders that only root may enter, and what is needed below each."""
     found: dict[str, list[str]] = {}
