@@ -31,6 +31,7 @@ class Exchange:
     lost: Counter[str] = field(default_factory=Counter)  # deliveries that failed, by site
     costs: dict[str, Cost] = field(default_factory=dict)  # by site
     log_heads: dict[str, LogHead] = field(default_factory=dict)  # by site that replied
+    began: float = field(default_factory=time.monotonic)
     met: float | None = None  # when the quorum had answered, in seconds of the monotonic clock
 
     @classmethod
@@ -50,6 +51,11 @@ class Exchange:
             for site in sites
         }
         return cls(requests, parts, take, quorum, dict.fromkeys(sites, ""))
+
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted, in seconds, to the millisecond."""
+        return round(time.monotonic() - self.began, 3)
 
     def charge(self, site: str, cost: Cost) -> None:
         """Add a cost."""

@@ -129,6 +129,7 @@ class Rounds:
         accepted = [site for site in invited if site in opened.accepted]
         self.record.write(
             "exchange", **where, ask=ask.kind, invited=invited, accepted=accepted,
+            seconds=opened.seconds,
             bytes_down={site: cost.down for site, cost in opened.costs.items()},
             bytes_up={site: cost.up for site, cost in opened.costs.items()},
             log_heads={site: head.model_dump() for site, head in opened.log_heads.items()},
