@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -105,8 +105,10 @@ def stop_and_launch_again(running: Federation, flower_run: str) -> tuple[str, fl
     reached(running, "booster", 2)
     (pid,) = children(running.link.pid, "flwr-serverapp")
     running.stop(flower_run)
-    asked = time.monotonic()
+    asked, by_then = time.monotonic(), datetime.now().astimezone() + timedelta(seconds=2)
     wait_until(lambda: not command_line(pid), 20, "the ServerApp's end", every_s=0.05)
+    last = datetime.fromisoformat(running.record()[-1]["time"])
+    assert last < by_then, "the ServerApp went on for more than two seconds"
     print(f"the ServerApp ended {time.monotonic() - asked:.1f} s after `flwr stop` had returned")
     found: list[str] = []
     seconds = timed(running, lambda: None, lambda: found.append(running.launch()))
