@@ -4,6 +4,8 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,7 @@ from common.wire import Request, encode_request
 from common.worker_pb2 import Piece
 from tests.support.exchanges import STUDY, request
 
+Handle = Callable[[Iterator[Piece], grpc.ServicerContext], Iterator[Piece]]
 KEY = new_key()
 MOST_BYTES = 40_000_000
 PATIENCE_S = 20.0
@@ -108,7 +111,7 @@ class Worker:
         self.flight = SingleFlight(self._work)
         if isinstance(self._work, Gate):
             self._work.pulse = self.flight.pulse
-        self.service = WorkerService("north", *self._settings, self.flight)
+        self.service = WorkerService("north", *self._settings, self.flight, alive_s=self._alive_s)
         self._servers = [
             carrier_server(self.service, self.socket),
             desk_server(self.service, self.desk),
@@ -127,11 +130,28 @@ class Worker:
             server.stop(grace=None).wait()
 
 
-def call(channel: grpc.Channel, data: bytes) -> Iterator[Piece]:
-    """Hand a message to a worker, as a carrier does."""
+@contextmanager
+def answering(socket: Path, handle: Handle) -> Iterator[None]:
+    """Let a function answer at a worker's socket."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    method = grpc.stream_stream_rpc_method_handler(
+        handle,
+        request_deserializer=Piece.FromString,
+        response_serializer=Piece.SerializeToString,
+    )
+    service = grpc.method_handlers_generic_handler("leukofed.Worker", {"Handle": method})
+    server.add_generic_rpc_handlers((service,))
+    server.add_insecure_port(f"unix:{socket}")
+    server.start()
+    yield
+    server.stop(grace=None).wait()
+
+
+def call(channel: grpc.Channel, *data: bytes) -> Iterator[Piece]:
+    """Hand a message, in these pieces, to a worker, as a carrier does."""
     handle = channel.stream_stream(
         "/leukofed.Worker/Handle",
         request_serializer=Piece.SerializeToString,
         response_deserializer=Piece.FromString,
     )
-    return handle(iter([Piece(data=data)]))
+    return handle(Piece(data=piece) for piece in data)
