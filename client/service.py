@@ -13,6 +13,7 @@ import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from client.single_flight import Flight, SingleFlight
+from common.errors import ConfigError
 from common.pieces import MOST_PIECE, cut, joined
 from common.signing import Signed, open_signed
 from common.study.schema import Study
@@ -21,7 +22,6 @@ from common.worker_pb2 import LookRequest, Outlook, Piece
 
 _LOG = logging.getLogger("leukofed.worker")
 _CARRIER_STREAMS = 4  # at once; each may hold one request of the largest size in memory
-_ALIVE_S = 1.0
 
 
 class WorkerService:
@@ -33,6 +33,7 @@ class WorkerService:
         key: the coordinator's public key.
         most_bytes: largest request.
         flight: does the work.
+        alive_s: least time between two signs of life, in seconds.
     """
 
     def __init__(
@@ -42,12 +43,15 @@ class WorkerService:
         key: Ed25519PublicKey,
         most_bytes: int,
         flight: SingleFlight,
+        *,
+        alive_s: float = 1.0,
     ) -> None:
         self.site = site
         self.approved = approved
         self.flight = flight
         self._key = key
         self._most_bytes = most_bytes
+        self._alive_s = alive_s
         self._counting = threading.Lock()
         self._since = time.monotonic()
         self.turned_away = 0
@@ -56,19 +60,29 @@ class WorkerService:
         """Answer one request: `Worker.Handle` of worker.proto."""
         try:
             flight = self.flight.submit(self._admitted(pieces))
+            yield Piece()  # taken in; without progress there may be none for long
             seen = 0
-            while not flight.ended.wait(_ALIVE_S):
+            while not flight.ended.wait(self._alive_s):
+                if not context.is_active():
+                    return  # the carrier has gone; kept, its stream would bar those to come
                 if flight.beats != seen:
                     seen = flight.beats
                     yield Piece()
             for data in cut(flight.result()):
                 yield Piece(data=data)
+            return
         except Unanswered as error:
-            with self._counting:
-                self.turned_away += 1
+            trouble = error.trouble
             detail = f" ({error.local_detail})" if error.local_detail else ""
             _LOG.warning("refused: %s%s", error.problem, detail)
-            context.abort(_code(error.trouble), error.trouble.value)
+        except grpc.RpcError:  # the carrier went away before it had said all
+            raise
+        except Exception:  # the outermost frame: gRPC would send the text of a bug
+            trouble = Trouble.FAILED
+            _LOG.exception("a request could not be taken in")
+        with self._counting:
+            self.turned_away += 1
+        context.abort(_code(trouble), trouble.value)
 
     def look(self, _: LookRequest, context: grpc.ServicerContext) -> Outlook:
         """Tell administrators how things stand: `Desk.Look` of worker.proto."""
@@ -155,7 +169,14 @@ def _server(
         ],
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
-    server.add_insecure_port(f"unix:{socket}")  # the socket's permissions decide who may speak
+    try:
+        server.add_insecure_port(f"unix:{socket}")  # its permissions decide who may speak
+    except RuntimeError as error:
+        raise ConfigError(
+            "the socket cannot be made there",
+            fix="let the worker's user write to its folder",
+            local_detail=str(socket),
+        ) from error
     return server
 
 

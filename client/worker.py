@@ -137,21 +137,16 @@ def _free(path: Path) -> Iterator[None]:
             "the folder of the socket does not exist", fix="make it", local_detail=str(path.parent)
         )
     if path.exists():
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                pass
-            else:
-                raise ConfigError(
-                    "another process listens at this socket",
-                    fix="stop it first, or choose another socket",
-                    local_detail=str(path),
-                )
         if not path.is_socket():
             raise ConfigError(
                 "where the socket should be lies something else",
                 fix="move it away, or choose another path",
+                local_detail=str(path),
+            )
+        if not _is_left_behind(path):
+            raise ConfigError(
+                "another process listens at this socket",
+                fix="stop it first, or choose another socket",
                 local_detail=str(path),
             )
         path.unlink()
@@ -159,3 +154,13 @@ def _free(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _is_left_behind(path: Path) -> bool:
+    """Say whether nobody listens at a socket any more; what cannot be told counts as somebody."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError as error:
+            return isinstance(error, ConnectionRefusedError)
+        return False

@@ -32,7 +32,7 @@ class Exchange:
     costs: dict[str, Cost] = field(default_factory=dict)  # by site
     log_heads: dict[str, LogHead] = field(default_factory=dict)  # by site that replied
     began: float = field(default_factory=time.monotonic)
-    met: float | None = None  # when the quorum had answered, in seconds of the monotonic clock
+    met: float | None = None  # when the grace began, in seconds of the monotonic clock
 
     @classmethod
     def of(
@@ -65,7 +65,8 @@ class Exchange:
         """Say whether sites that could not be asked yet are waited for.
 
         Args:
-            grace_s: how long they are, once the quorum has answered, in seconds.
+            grace_s: how long they are, from the first time that this is asked with a quorum, in
+                seconds.
             away: those that are not.
         """
         if len(self.accepted) < self.quorum:

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from server.node_keys import NodeKey, node_key
+
 _HOSTS = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
@@ -41,6 +43,20 @@ def node_key(path: Path) -> str:
             key.public_key().public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
         )
     return public.read_text(encoding="ascii")
+
+
+def node_public_key(number: int, form: str = "pem") -> bytes:
+    """Return a node's public key, the same for the same number."""
+    key = ec.derive_private_key(number, ec.SECP384R1()).public_key()
+    if form == "ssh":
+        return key.public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
+    return key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
+
+
+def admitted_keys(**numbers: int) -> dict[str, NodeKey]:
+    """Return the keys under which sites were admitted, by the numbers of their nodes' keys."""
+    found = {name: node_key(node_public_key(number, "ssh")) for name, number in numbers.items()}
+    return {name: key for name, key in found.items() if key is not None}
 
 
 def _certificate(
