@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from client.launches import Launches
 from client.single_flight import Flight, SingleFlight
 from common.pieces import MOST_PIECE, cut, joined
 from common.signing import Signed, open_signed
@@ -33,6 +34,7 @@ class WorkerService:
         key: the coordinator's public key.
         most_bytes: largest request.
         flight: does the work.
+        launches: the newest launch of every run.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class WorkerService:
         key: Ed25519PublicKey,
         most_bytes: int,
         flight: SingleFlight,
+        launches: Launches,
     ) -> None:
         self.site = site
         self.approved = approved
         self.flight = flight
         self._key = key
+        self._launches = launches
         self._most_bytes = most_bytes
         self._counting = threading.Lock()
         self._since = time.monotonic()
@@ -95,6 +99,7 @@ class WorkerService:
             raise Unanswered(Trouble.OTHER_SITE)
         if step.study not in self.approved:
             raise Unanswered(Trouble.UNAPPROVED, local_detail=f"study {step.study[:12]}")
+        self._launches.admit(signed)
         return signed
 
 

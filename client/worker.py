@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from client.approved import ApprovedStudies
+from client.launches import Launches
 from client.phases import handle
 from client.service import WorkerService, carrier_server, desk_server
 from client.single_flight import SingleFlight
@@ -67,7 +68,8 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
         )
         flight = SingleFlight(partial(handle, site=site))
         most = int(config.limits.largest_request_mb * 1e6)
-        service = WorkerService(config.name, studies, key, most, flight)
+        launches = Launches(config.state / "launches")
+        service = WorkerService(config.name, studies, key, most, flight, launches)
         servers = [carrier_server(service, carrier), desk_server(service, desk)]
         for server, path, mode in zip(servers, (carrier, desk), (0o660, 0o600), strict=True):
             server.start()
