@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from google.protobuf.message import DecodeError
 
 from client.launches import Launches
 from client.single_flight import Flight, SingleFlight
@@ -56,8 +57,8 @@ class WorkerService:
         self._since = time.monotonic()
         self.turned_away = 0
 
-    def handle(self, pieces: Iterator[Piece], context: grpc.ServicerContext) -> Iterator[Piece]:
-        """Answer one request: `Worker.Handle` of worker.proto."""
+    def handle(self, pieces: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Piece]:
+        """Answer one request: `Worker.Handle` of worker.proto; its pieces come in as they are."""
         try:
             flight = self.flight.submit(self._admitted(pieces))
             seen = 0
@@ -91,8 +92,11 @@ class WorkerService:
             outlook.MergeFrom(_told(current))
         return outlook
 
-    def _admitted(self, pieces: Iterator[Piece]) -> Signed:
-        message = joined((piece.data for piece in pieces), self._most_bytes)
+    def _admitted(self, pieces: Iterator[bytes]) -> Signed:
+        try:
+            message = joined((Piece.FromString(piece).data for piece in pieces), self._most_bytes)
+        except DecodeError as error:
+            raise Unanswered(Trouble.NOT_A_REQUEST) from error
         signed = open_signed(message, self._key)
         step = signed.request.step
         if step.site != self.site:
@@ -107,7 +111,7 @@ def carrier_server(service: WorkerService, socket: Path) -> grpc.Server:
     """Make the server of the carrier's socket; the caller starts it."""
     method = grpc.stream_stream_rpc_method_handler(
         service.handle,
-        request_deserializer=Piece.FromString,
+        request_deserializer=bytes,  # of a piece that is none, gRPC would print a traceback
         response_serializer=Piece.SerializeToString,
     )
     return _server("leukofed.Worker", {"Handle": method}, socket, _CARRIER_STREAMS)
