@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from client.launches import Launches
 from client.single_flight import Flight, SingleFlight
+from common.errors import ConfigError
 from common.pieces import MOST_PIECE, cut, joined
 from common.signing import Signed, open_signed
 from common.study.schema import Study
@@ -108,7 +109,11 @@ class WorkerService:
 
 
 def carrier_server(service: WorkerService, socket: Path) -> grpc.Server:
-    """Make the server of the carrier's socket; the caller starts it."""
+    """Make the server of the carrier's socket; the caller starts it.
+
+    Raises:
+        ConfigError: there can be no socket.
+    """
     method = grpc.stream_stream_rpc_method_handler(
         service.handle,
         request_deserializer=bytes,  # of a piece that is none, gRPC would print a traceback
@@ -118,7 +123,11 @@ def carrier_server(service: WorkerService, socket: Path) -> grpc.Server:
 
 
 def desk_server(service: WorkerService, socket: Path) -> grpc.Server:
-    """Make the server of the administrators' socket; the caller starts it."""
+    """Make the server of the administrators' socket; the caller starts it.
+
+    Raises:
+        ConfigError: there can be no socket.
+    """
     method = grpc.unary_unary_rpc_method_handler(
         service.look,
         request_deserializer=LookRequest.FromString,
@@ -164,7 +173,14 @@ def _server(
         ],
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
-    server.add_insecure_port(f"unix:{socket}")  # the socket's permissions decide who may speak
+    try:
+        server.add_insecure_port(f"unix:{socket}")  # the socket's permissions decide who may speak
+    except RuntimeError as error:
+        raise ConfigError(
+            "the worker cannot listen at its socket",
+            fix="see that its user may write to the socket's folder, or choose another path",
+            local_detail=str(socket),
+        ) from error
     return server
 
 
