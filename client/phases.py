@@ -60,6 +60,7 @@ def handle(data: bytes, site: Site) -> bytes:
             return site.door.turn_away(request, encode_reply(reply))
         with site.bench(study).computing():
             told, arrays = _work(request)(site, study, request)
+        site.study(request)  # the hospital may have withdrawn it meanwhile
         seconds = time.monotonic() - start
         reply = Reply(request.step, request.digest, "done", told, arrays, seconds=seconds)
         _LOG.info("%s: answered in %.1f s", request.step.name, seconds)

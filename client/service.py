@@ -11,7 +11,9 @@ from typing import Any
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from google.protobuf.message import DecodeError
 
+from client.launches import Launches
 from client.single_flight import Flight, SingleFlight
 from common.errors import ConfigError
 from common.pieces import MOST_PIECE, cut, joined
@@ -33,6 +35,7 @@ class WorkerService:
         key: the coordinator's public key.
         most_bytes: largest request.
         flight: does the work.
+        launches: the newest launch of every run.
         alive_s: least time between two signs of life, in seconds.
     """
 
@@ -43,6 +46,7 @@ class WorkerService:
         key: Ed25519PublicKey,
         most_bytes: int,
         flight: SingleFlight,
+        launches: Launches,
         *,
         alive_s: float = 1.0,
     ) -> None:
@@ -50,14 +54,15 @@ class WorkerService:
         self.approved = approved
         self.flight = flight
         self._key = key
+        self._launches = launches
         self._most_bytes = most_bytes
         self._alive_s = alive_s
         self._counting = threading.Lock()
         self._since = time.monotonic()
         self.turned_away = 0
 
-    def handle(self, pieces: Iterator[Piece], context: grpc.ServicerContext) -> Iterator[Piece]:
-        """Answer one request: `Worker.Handle` of worker.proto."""
+    def handle(self, pieces: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Piece]:
+        """Answer one request: `Worker.Handle` of worker.proto; its pieces come in as they are."""
         try:
             flight = self.flight.submit(self._admitted(pieces))
             yield Piece()  # taken in; without progress there may be none for long
@@ -101,29 +106,41 @@ class WorkerService:
             outlook.MergeFrom(_told(current))
         return outlook
 
-    def _admitted(self, pieces: Iterator[Piece]) -> Signed:
-        message = joined((piece.data for piece in pieces), self._most_bytes)
+    def _admitted(self, pieces: Iterator[bytes]) -> Signed:
+        try:
+            message = joined((Piece.FromString(piece).data for piece in pieces), self._most_bytes)
+        except DecodeError as error:
+            raise Unanswered(Trouble.NOT_A_REQUEST) from error
         signed = open_signed(message, self._key)
         step = signed.request.step
         if step.site != self.site:
             raise Unanswered(Trouble.OTHER_SITE)
         if step.study not in self.approved:
             raise Unanswered(Trouble.UNAPPROVED, local_detail=f"study {step.study[:12]}")
+        self._launches.admit(signed)
         return signed
 
 
 def carrier_server(service: WorkerService, socket: Path) -> grpc.Server:
-    """Make the server of the carrier's socket; the caller starts it."""
+    """Make the server of the carrier's socket; the caller starts it.
+
+    Raises:
+        ConfigError: there can be no socket.
+    """
     method = grpc.stream_stream_rpc_method_handler(
         service.handle,
-        request_deserializer=Piece.FromString,
+        request_deserializer=bytes,  # of a piece that is none, gRPC would print a traceback
         response_serializer=Piece.SerializeToString,
     )
     return _server("leukofed.Worker", {"Handle": method}, socket, _CARRIER_STREAMS)
 
 
 def desk_server(service: WorkerService, socket: Path) -> grpc.Server:
-    """Make the server of the administrators' socket; the caller starts it."""
+    """Make the server of the administrators' socket; the caller starts it.
+
+    Raises:
+        ConfigError: there can be no socket.
+    """
     method = grpc.unary_unary_rpc_method_handler(
         service.look,
         request_deserializer=LookRequest.FromString,
@@ -170,11 +187,11 @@ def _server(
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
     try:
-        server.add_insecure_port(f"unix:{socket}")  # its permissions decide who may speak
+        server.add_insecure_port(f"unix:{socket}")  # the socket's permissions decide who may speak
     except RuntimeError as error:
         raise ConfigError(
-            "the socket cannot be made there",
-            fix="let the worker's user write to its folder",
+            "the worker cannot listen at its socket",
+            fix="see that its user may write to the socket's folder, or choose another path",
             local_detail=str(socket),
         ) from error
     return server

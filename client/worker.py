@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from client.approved import ApprovedStudies
+from client.launches import Launches
 from client.phases import handle
 from client.service import WorkerService, carrier_server, desk_server
 from client.single_flight import SingleFlight
@@ -38,8 +39,8 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
         desk: the administrators' socket; its owner's alone.
 
     Raises:
-        ConfigError: the site file names no key, a folder is missing, a socket's path is too long
-            or taken, or another worker uses the same state.
+        ConfigError: the site file names no key, a folder is missing or cannot be written to, a
+            socket's path is too long or taken, or another worker uses the same state.
         DataError: another process uses the cache.
     """
     if config.coordinator is None:
@@ -52,6 +53,12 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
             "the folder of approved studies does not exist",
             fix="make it, and put the signed study files that the hospital approves into it",
             local_detail=str(approved),
+        )
+    if carrier.resolve() == desk.resolve():
+        raise ConfigError(
+            "the carrier's socket and the administrators' are the same",
+            fix="choose another path for one of them, with --socket or --desk",
+            local_detail=str(carrier),
         )
     key = public_key(config.coordinator)
     studies = ApprovedStudies(approved, key)
@@ -67,7 +74,8 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
         )
         flight = SingleFlight(partial(handle, site=site))
         most = int(config.limits.largest_request_mb * 1e6)
-        service = WorkerService(config.name, studies, key, most, flight)
+        launches = Launches(config.state / "launches")
+        service = WorkerService(config.name, studies, key, most, flight, launches)
         servers = [carrier_server(service, carrier), desk_server(service, desk)]
         for server, path, mode in zip(servers, (carrier, desk), (0o660, 0o600), strict=True):
             server.start()
@@ -110,8 +118,16 @@ def _stopped_by_signal() -> threading.Event:
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
     """Keep a second worker from the same records; a killed process holds nothing."""
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / "worker.lock").open("w") as lock:
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "worker.lock").open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"the state folder cannot be written to: {error.strerror}",
+            fix="correct its permissions, or name another folder in the site file, under `state`",
+            local_detail=str(state),
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -137,30 +153,36 @@ def _free(path: Path) -> Iterator[None]:
             "the folder of the socket does not exist", fix="make it", local_detail=str(path.parent)
         )
     if path.exists():
-        if not path.is_socket():
-            raise ConfigError(
-                "where the socket should be lies something else",
-                fix="move it away, or choose another path",
-                local_detail=str(path),
-            )
-        if not _is_left_behind(path):
-            raise ConfigError(
-                "another process listens at this socket",
-                fix="stop it first, or choose another socket",
-                local_detail=str(path),
-            )
-        path.unlink()
+        _clear(path)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
-def _is_left_behind(path: Path) -> bool:
-    """Say whether nobody listens at a socket any more; what cannot be told counts as somebody."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
+def _clear(path: Path) -> None:
+    """Remove a socket at which nobody listens; whatever else is there stays."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(str(path))
-        except OSError as error:
-            return isinstance(error, ConnectionRefusedError)
-        return False
+    except ConnectionRefusedError:
+        pass
+    except OSError as error:  # for one, a socket of another user's, which may well be in use
+        raise ConfigError(
+            f"what lies where the socket should be cannot be used: {error.strerror}",
+            fix="choose another path, or start the worker as the user that started it before",
+            local_detail=str(path),
+        ) from error
+    else:
+        raise ConfigError(
+            "another process listens at this socket",
+            fix="stop it first, or choose another socket",
+            local_detail=str(path),
+        )
+    if not path.is_socket():
+        raise ConfigError(
+            "where the socket should be lies something else",
+            fix="move it away, or choose another path",
+            local_detail=str(path),
+        )
+    path.unlink()

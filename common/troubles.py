@@ -16,6 +16,7 @@ class Trouble(StrEnum):
     TOO_LARGE = "too-large"
     OTHER_SITE = "other-site"
     UNAPPROVED = "unapproved"
+    OUTDATED = "outdated"
     BUSY = "busy"
     SUPERSEDED = "superseded"
     STOPPING = "stopping"
@@ -59,6 +60,11 @@ MEANING = {
     Trouble.UNAPPROVED: Meaning(
         "the study is not approved at this site",
         "ask the hospital to approve this study, digest for digest",
+    ),
+    Trouble.OUTDATED: Meaning(
+        "the request is of an earlier launch of its run than the site has worked for",
+        "see that only one launch of the run is at work; if it is the newest one, set the "
+        "coordinator's clock and resume the run",
     ),
     Trouble.BUSY: Meaning(
         "the site is at work on another request", "wait until it is done, or ask again later", True

@@ -12,6 +12,7 @@ from typing import Self
 
 import grpc
 
+from client.launches import Launches
 from client.service import WorkerService, carrier_server, desk_server
 from client.single_flight import SingleFlight, Work
 from common.signing import Signed, new_key, open_signed, sign_request
@@ -111,7 +112,13 @@ class Worker:
         self.flight = SingleFlight(self._work)
         if isinstance(self._work, Gate):
             self._work.pulse = self.flight.pulse
-        self.service = WorkerService("north", *self._settings, self.flight, alive_s=self._alive_s)
+        self.service = WorkerService(
+            "north",
+            *self._settings,
+            self.flight,
+            Launches(self.folder / "launches"),
+            alive_s=self._alive_s,
+        )
         self._servers = [
             carrier_server(self.service, self.socket),
             desk_server(self.service, self.desk),
