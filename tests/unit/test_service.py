@@ -259,7 +259,9 @@ def test_a_carrier_that_dies_while_it_speaks_leaves_no_trace(
             answer.cancel()
             gone.set()
         assert pieces_of(worker, message())[-1] == b"done"
-        assert worker.service.turned_away == 0
+        # gRPC may show the worker its end as the end of what it had to say, which is no request.
+        assert worker.service.turned_away in (0, 1)
+        assert worker.flight.replies == 1
     assert [entry for entry in caplog.records if entry.levelno >= logging.ERROR] == []
 
 
