@@ -23,24 +23,32 @@ class Launches:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._newest: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def admit(self, signed: Signed) -> None:
-        """Note a request's launch; what is noted is on the disk when this returns.
+        """Note a request's launch.
 
         Raises:
             Unanswered: a later launch of the same run has asked before.
-            OSError: the launch cannot be noted.
         """
         step = signed.request.step
-        # A digest, because a run may be called `..`.
-        path = self.folder / digest_value([step.study, step.run])[:32]
+        run = digest_value([step.study, step.run])[:32]  # a run may be called `..`
         with self._lock:
-            newest = -1
-            with suppress(FileNotFoundError):
-                newest = int(path.read_bytes(), 16)
+            newest = max(self._newest.get(run, 0), self._kept(run))
             if signed.launch < newest:
                 raise Unanswered(Trouble.OUTDATED)
+            self._newest[run] = signed.launch
             if signed.launch > newest:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                write_whole(path, b"%016x" % signed.launch)
+                self._keep(run, signed.launch)
+
+    def _kept(self, run: str) -> int:
+        with suppress(OSError, ValueError):
+            return int((self.folder / run).read_bytes())
+        return 0
+
+    def _keep(self, run: str, launch: int) -> None:
+        # A disk that refuses is told of by the door, which needs it for every reply.
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / run, b"%d" % launch)

@@ -122,11 +122,7 @@ class WorkerService:
 
 
 def carrier_server(service: WorkerService, socket: Path) -> grpc.Server:
-    """Make the server of the carrier's socket; the caller starts it.
-
-    Raises:
-        ConfigError: there can be no socket.
-    """
+    """Make the server of the carrier's socket; the caller starts it."""
     method = grpc.stream_stream_rpc_method_handler(
         service.handle,
         request_deserializer=bytes,  # of a piece that is none, gRPC would print a traceback
@@ -136,11 +132,7 @@ def carrier_server(service: WorkerService, socket: Path) -> grpc.Server:
 
 
 def desk_server(service: WorkerService, socket: Path) -> grpc.Server:
-    """Make the server of the administrators' socket; the caller starts it.
-
-    Raises:
-        ConfigError: there can be no socket.
-    """
+    """Make the server of the administrators' socket; the caller starts it."""
     method = grpc.unary_unary_rpc_method_handler(
         service.look,
         request_deserializer=LookRequest.FromString,
@@ -187,11 +179,11 @@ def _server(
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
     try:
-        server.add_insecure_port(f"unix:{socket}")  # the socket's permissions decide who may speak
+        server.add_insecure_port(f"unix:{socket}")  # its permissions decide who may speak
     except RuntimeError as error:
         raise ConfigError(
-            "the worker cannot listen at its socket",
-            fix="see that its user may write to the socket's folder, or choose another path",
+            "the socket cannot be made there",
+            fix="let the worker's user write to its folder",
             local_detail=str(socket),
         ) from error
     return server

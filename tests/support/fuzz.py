@@ -51,7 +51,7 @@ def replies(folder: Path) -> Account:
 def main(which: str) -> int:
     """Do one or both; return the exit code."""
     code = 0
-    for name, send in (("requests", requests), ("replies", replies)):
+    for name, send in (("replies", replies), ("requests", requests)):
         if which in ("", name):
             with tempfile.TemporaryDirectory() as folder:
                 account = send(Path(folder))

@@ -102,7 +102,7 @@ class Notes(PlainProgress):
 
     def note(self, text: str) -> None:
         """Keep it, its first words."""
-        self.last = re.sub(r"[0-9]+", "0", text.partition(": ")[2])[:60]
+        self.last = re.sub(r"[0-9]+", "N", text.partition(": ")[2])[:60]
 
 
 def _right(request: Request) -> bytes:

@@ -41,3 +41,12 @@ def test_every_run_has_launches_of_its_own(tmp_path: Path, other: dict[str, str]
     launches.admit(signed(9))
     assert not refused(launches, 3, **other)
     assert refused(launches, 8)
+
+
+def test_a_disk_that_refuses_costs_no_more_than_the_memory_of_the_next_worker(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    launches = Launches(tmp_path / "file" / "launches")
+    assert [refused(launches, launch) for launch in (5, 4)] == [False, True]
+    assert not refused(Launches(launches.folder), 4)
