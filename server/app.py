@@ -11,6 +11,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from rich.console import Console
 
+from common.errors import ConfigError
 from common.initial_model import read_initial
 from common.record import Record
 from common.signing import read_key, sign_request
@@ -56,6 +57,11 @@ def main(grid: Grid, context: Context) -> None:
     """
     launch = load_launch(Path(str(context.run_config[LAUNCH])))
     study = load_study(launch.run / "study.yaml")
+    if unlisted := set(study.sites) - set(launch.sites):
+        raise ConfigError(
+            f"the launch file lacks the keys of {', '.join(sorted(unlisted))}",
+            fix="add each site's public node key, under `sites`",
+        )
     initial = read_initial(launch.run / "initial.safetensors", study.initial_model)
     seal = partial(sign_request, key=read_key(launch.key), launch=int(time.time() * 1000))
 
