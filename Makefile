@@ -3,13 +3,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+SCENARIO ?= $(if $(DATA),taleqani-3-sites,synthetic)
 # Two processes, each with one thread: they would fight for the cores with more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: simulate test check docs proto bench clean
+.PHONY: simulate federation test check docs proto bench clean
 
 simulate: $(INSTALLED)  ## run the federated simulation on embedded data; ends in a report
 	$(BIN)/leukofed-sim run synthetic
+
+federation: $(INSTALLED)  ## the same as real processes, over TLS; DATA=DIR WEIGHTS=DIR: real smears
+	$(BIN)/python -m tests.support.run_federation $(SCENARIO) \
+	  $(if $(DATA),--data $(DATA)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
 test: $(INSTALLED) lint browser  ## lint, types, import rules, and every test
 	$(PYTEST)

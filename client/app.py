@@ -13,6 +13,7 @@ from flwr.common.constant import ErrorCode
 from client.relay import relay
 from common.flower import from_records, to_records
 from common.troubles import Trouble, Unanswered
+from common.wire import WireError
 
 SOCKET_VARIABLE = "LEUKOFED_SOCKET"
 """Names the worker's socket in the site's own environment, that of its SuperNode."""
@@ -34,6 +35,9 @@ def carry(message: Message, context: Context) -> Message:
         return Message(to_records(relay(from_records(message), socket)), reply_to=message)
     except Unanswered as error:
         trouble = error.trouble
+        _LOG.warning("no reply: %s", error.problem)
+    except WireError as error:
+        trouble = Trouble.NOT_A_REQUEST
         _LOG.warning("no reply: %s", error.problem)
     except Exception:  # the outermost frame: no text of a bug may travel
         trouble = Trouble.CARRIER_FAILED

@@ -1,6 +1,7 @@
 """The studies that this hospital approved: signed study files in one folder."""
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from common.proposal import read_proposal
 from common.study.schema import Study
 
 _LOG = logging.getLogger("leukofed.approved")
-_Stamp = tuple[int, int, int]  # of a file: inode, size, time of change
+# Of a file: inode, size, and when it was last changed, or let be read: its own time of change
+# (mtime) is not touched by the latter, and can be put back.
+_Stamp = tuple[int, int, int]
 
 
 class ApprovedStudies(Mapping[str, Study]):
@@ -30,6 +33,7 @@ class ApprovedStudies(Mapping[str, Study]):
         self.folder = folder
         self._key = key
         self._read: dict[Path, tuple[_Stamp, Study | None]] = {}
+        self._reading = threading.Lock()
 
     def __getitem__(self, digest: str) -> Study:
         return self._studies()[digest]
@@ -41,20 +45,20 @@ class ApprovedStudies(Mapping[str, Study]):
         return len(self._studies())
 
     def _studies(self) -> dict[str, Study]:
-        found = {}
-        for path in sorted(self.folder.glob("*.yaml")):
-            try:
-                status = path.stat()
-            except OSError:
-                continue  # taken away since it was listed
-            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-            known = self._read.get(path)
-            if known is None or known[0] != stamp:
-                known = (stamp, self._load(path))
+        with self._reading:
+            before, self._read = self._read, {}
+            for path in sorted(self.folder.glob("*.yaml")):
+                try:
+                    status = path.stat()
+                    stamp = (status.st_ino, status.st_size, status.st_ctime_ns)
+                    known = before.get(path)
+                    if known is None or known[0] != stamp:
+                        known = (stamp, self._load(path))
+                except OSError:
+                    continue  # taken away since it was listed
                 self._read[path] = known
-            if known[1] is not None:
-                found[known[1].digest] = known[1]
-        return found
+            studies = [study for _, study in self._read.values() if study is not None]
+        return {study.digest: study for study in studies}
 
     def _load(self, path: Path) -> Study | None:
         try:

@@ -101,9 +101,15 @@ class _Call:
         return timer
 
 
+# What gRPC itself tells: nobody listens there; all of the worker's streams are taken.
+_CODES = {
+    grpc.StatusCode.UNAVAILABLE: Trouble.AWAY,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Trouble.BUSY,
+}
+
+
 def _trouble(error: grpc.RpcError) -> Trouble:
     try:
         return Trouble(error.details() or "")
     except ValueError:
-        is_away = error.code() == grpc.StatusCode.UNAVAILABLE
-        return Trouble.AWAY if is_away else Trouble.CARRIER_FAILED
+        return _CODES.get(error.code(), Trouble.CARRIER_FAILED)

@@ -24,7 +24,6 @@ from common.worker_pb2 import LookRequest, Outlook, Piece
 
 _LOG = logging.getLogger("leukofed.worker")
 _CARRIER_STREAMS = 4  # at once; each may hold one request of the largest size in memory
-_ALIVE_S = 1.0
 
 
 class WorkerService:
@@ -37,6 +36,7 @@ class WorkerService:
         most_bytes: largest request.
         flight: does the work.
         launches: the newest launch of every run.
+        alive_s: least time between two signs of life, in seconds.
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class WorkerService:
         most_bytes: int,
         flight: SingleFlight,
         launches: Launches,
+        *,
+        alive_s: float = 1.0,
     ) -> None:
         self.site = site
         self.approved = approved
@@ -54,6 +56,7 @@ class WorkerService:
         self._key = key
         self._launches = launches
         self._most_bytes = most_bytes
+        self._alive_s = alive_s
         self._counting = threading.Lock()
         self._since = time.monotonic()
         self.turned_away = 0
@@ -62,19 +65,29 @@ class WorkerService:
         """Answer one request: `Worker.Handle` of worker.proto; its pieces come in as they are."""
         try:
             flight = self.flight.submit(self._admitted(pieces))
+            yield Piece()  # taken in; without progress there may be none for long
             seen = 0
-            while not flight.ended.wait(_ALIVE_S):
+            while not flight.ended.wait(self._alive_s):
+                if not context.is_active():
+                    return  # the carrier has gone; kept, its stream would bar those to come
                 if flight.beats != seen:
                     seen = flight.beats
                     yield Piece()
             for data in cut(flight.result()):
                 yield Piece(data=data)
+            return
         except Unanswered as error:
-            with self._counting:
-                self.turned_away += 1
+            trouble = error.trouble
             detail = f" ({error.local_detail})" if error.local_detail else ""
             _LOG.warning("refused: %s%s", error.problem, detail)
-            context.abort(_code(error.trouble), error.trouble.value)
+        except grpc.RpcError:  # the carrier went away before it had said all
+            raise
+        except Exception:  # the outermost frame: gRPC would send the text of a bug
+            trouble = Trouble.FAILED
+            _LOG.exception("a request could not be taken in")
+        with self._counting:
+            self.turned_away += 1
+        context.abort(_code(trouble), trouble.value)
 
     def look(self, _: LookRequest, context: grpc.ServicerContext) -> Outlook:
         """Tell administrators how things stand: `Desk.Look` of worker.proto."""

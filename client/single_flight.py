@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from common.errors import LeukofedError
@@ -96,6 +96,8 @@ class SingleFlight:
                 if known is None:
                     continue
                 if known.signed.request.digest == signed.request.digest and known.stop is None:
+                    launch = max(signed.launch, known.signed.launch)
+                    known.signed = replace(known.signed, launch=launch)
                     return known
                 if not _is_newer(signed, known.signed):
                     raise Unanswered(Trouble.BUSY)
@@ -132,28 +134,36 @@ class SingleFlight:
             if self._next is not None:
                 _end(self._next, Trouble.STOPPING)
                 self._next = None
-            if self._current is not None:
+            if self._current is not None and self._current.stop is None:
                 self._current.stop = Trouble.STOPPING
             self._lock.notify_all()
         self._thread.join(wait_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                while self._next is None and not self._is_closed:
-                    self._lock.wait()
-                if self._next is None:
-                    return
-                flight = self._current = self._next
-                self._next = None
-            flight.since = flight.beat = time.monotonic()
-            reply, trouble = self._answer(flight)
-            with self._lock:
-                self._current = None
-                self.replies += reply is not None
-                flight.reply = reply
-                _end(flight, trouble)
+        while self._is_waited_for():
+            self._fly()
+
+    def _is_waited_for(self) -> bool:
+        with self._lock:
+            while self._next is None and not self._is_closed:
+                self._lock.wait()
+            return self._next is not None
+
+    def _fly(self) -> None:
+        """Do the work that waits; when this returns, nothing here keeps its bytes."""
+        with self._lock:
+            flight = self._current = self._next
+            self._next = None
+        if flight is None:  # it was closed in between
+            return
+        flight.since = flight.beat = time.monotonic()
+        reply, trouble = self._answer(flight)
+        with self._lock:
+            self._current = None
+            self.replies += reply is not None
+            flight.reply = reply
+            _end(flight, trouble)
 
     def _answer(self, flight: Flight) -> tuple[bytes | None, Trouble | None]:
         try:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import httpx
 from flwr.app import DEFAULT_TTL, Message
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from google.protobuf.message import DecodeError
 
@@ -73,7 +74,7 @@ class Carrier:
         """
         found: dict[str, list[int]] = {}
         for node in self._patiently(lambda: list(self._grid.get_nodes())):
-            if self._keys is None or node_key(node.public_key) == self._keys.get(node.name):
+            if self._keys is None or self._is_admitted(node):
                 found.setdefault(node.name, []).append(node.node_id)
         return found
 
@@ -105,6 +106,10 @@ class Carrier:
             found = describe(messages[0].error)
             raise Undelivered(f"no reply: {found.problem}", fix=found.fix, passes=found.passes)
         return from_records(messages[0])
+
+    def _is_admitted(self, node: NodeInfo) -> bool:
+        key = node_key(node.public_key)
+        return key is not None and key == (self._keys or {}).get(node.name)
 
     def _push(self, node: int, group: str, data: bytes, head: int) -> list[str]:
         # Always a new message: pushed again under its old id, Flower would drop it.

@@ -31,7 +31,8 @@ class Exchange:
     lost: Counter[str] = field(default_factory=Counter)  # deliveries that failed, by site
     costs: dict[str, Cost] = field(default_factory=dict)  # by site
     log_heads: dict[str, LogHead] = field(default_factory=dict)  # by site that replied
-    met: float | None = None  # when the quorum had answered, in seconds of the monotonic clock
+    began: float = field(default_factory=time.monotonic)
+    met: float | None = None  # when the grace began, in seconds of the monotonic clock
 
     @classmethod
     def of(
@@ -51,6 +52,11 @@ class Exchange:
         }
         return cls(requests, parts, take, quorum, dict.fromkeys(sites, ""))
 
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted, in seconds, to the millisecond."""
+        return round(time.monotonic() - self.began, 3)
+
     def charge(self, site: str, cost: Cost) -> None:
         """Add a cost."""
         self.costs[site] = self.costs.get(site, Cost()) + cost
@@ -59,7 +65,8 @@ class Exchange:
         """Say whether sites that could not be asked yet are waited for.
 
         Args:
-            grace_s: how long they are, once the quorum has answered, in seconds.
+            grace_s: how long they are, from the first time that this is asked with a quorum, in
+                seconds.
             away: those that are not.
         """
         if len(self.accepted) < self.quorum:

@@ -32,7 +32,7 @@ class Launch(Strict):
     deadline_hours: float = Field(default=12.0, gt=0)
     """How long an exchange waits for replies."""
     grace_s: float = Field(default=180.0, ge=0)
-    """How long it waits for sites that are away, once the quorum has answered, in seconds."""
+    """How long it waits for sites that are away, once all others have answered, in seconds."""
 
     @property
     def node_keys(self) -> dict[str, NodeKey]:

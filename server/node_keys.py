@@ -17,5 +17,5 @@ def node_key(text: bytes) -> NodeKey | None:
     load = load_ssh_public_key if text.startswith(b"ecdsa-sha2-") else load_pem_public_key
     try:
         return load(text).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):
         return None

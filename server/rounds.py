@@ -44,8 +44,9 @@ class Rounds:
         accounts: bytes and seconds are added to them; by default to empty ones.
         poll_s: pause between two looks for replies, in seconds.
         pauses_s: pauses before a failed call to Flower is tried again, in seconds.
-        grace_s: how long an exchange waits for sites that are away once the quorum has answered,
-            in seconds; for a site that did not come back, not a second time.
+        grace_s: how long an exchange waits for sites that are away once all that were asked have
+            answered, and the quorum among them, in seconds; for a site that did not come back,
+            not a second time.
         seal: puts the coordinator's signature before a request.
         keys: the key under which each site was admitted, None where nodes have none.
 
@@ -129,6 +130,7 @@ class Rounds:
         accepted = [site for site in invited if site in opened.accepted]
         self.record.write(
             "exchange", **where, ask=ask.kind, invited=invited, accepted=accepted,
+            seconds=opened.seconds,
             bytes_down={site: cost.down for site, cost in opened.costs.items()},
             bytes_up={site: cost.up for site, cost in opened.costs.items()},
             log_heads={site: head.model_dump() for site, head in opened.log_heads.items()},
@@ -151,13 +153,13 @@ class Rounds:
         self._collect_late()
         while True:
             self._invite(opened)
-            moved = self._collect(opened)
+            if self._collect(opened):
+                continue  # what was lost is asked again before anything else is decided
             if not opened.pending and not opened.waits(self.grace_s, self._away):
                 break
-            if not moved:
-                if (left := end - time.monotonic()) <= 0:
-                    break
-                time.sleep(min(self.poll_s, left))
+            if (left := end - time.monotonic()) <= 0:
+                break
+            time.sleep(min(self.poll_s, left))
         for site, why in list(opened.unasked.items()):
             self._away.add(site)
             self._lose(opened, site, "missing", why, "see that this site's service is running")

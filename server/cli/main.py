@@ -8,6 +8,8 @@ from common.commands import LazyGroup, check_installation, plain_errors
 @click.group(
     cls=LazyGroup,
     rooms={
+        "key": ("server.cli.key:key", "Make the signing key, or show its public half."),
+        "propose": ("server.cli.propose:propose", "Sign a study for hospitals to approve."),
         "study": ("server.cli.study:study", "Check a study file and show it in full."),
     },
 )

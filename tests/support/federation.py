@@ -8,6 +8,7 @@ as a user who can read neither images nor outboxes.
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,18 +18,19 @@ from typing import Any, Self
 
 import httpx
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.app import SOCKET_VARIABLE
 from common.proposal import proposal
-from common.signing import new_key, public_half, write_key
+from common.signing import new_key, public_half, read_key, write_key
 from common.study.schema import Study
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
 from server.run_folder import RunFolder
 from simulations.prepare import Prepared
-from tests.support.keys import write_certificates, write_node_key
+from tests.support.keys import node_key, write_certificates
 from tests.support.processes import BIN, ENVIRONMENT, ROOT, Process, free_port, wait_until
-from tests.support.walls import CARRIER_USER, GROUP, WORKER_USER, can_wall, wall
+from tests.support.walls import CARRIER_USER, WORKER_USER, can_wall, hand_over, wall
 
 _HEALTHY_S, _ONLINE_S = 60.0, 120.0
 
@@ -41,11 +43,18 @@ class Site:
         folder: its own; on this machine, but no other party looks into it.
         sockets: a short folder for its sockets.
         node: the SuperNode's command line, without its key and its port.
+        images: folders of images, manifest and weights.
         walls: whether worker and SuperNode are different users, and the worker has no network.
     """
 
     def __init__(
-        self, name: str, folder: Path, sockets: Path, node: Sequence[object], walls: bool
+        self,
+        name: str,
+        folder: Path,
+        sockets: Path,
+        node: Sequence[object],
+        images: Sequence[Path],
+        walls: bool,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -57,8 +66,9 @@ class Site:
         self._sockets = sockets
         self._walls = walls
         stage = sockets.parent / f"{name}-stage"
-        as_worker = wall(WORKER_USER, stage, network=False) if walls else []
-        as_carrier = wall(CARRIER_USER, stage, network=True) if walls else []
+        seen = [folder.parent, *images]
+        as_worker = wall(WORKER_USER, stage, seen, network=False) if walls else []
+        as_carrier = wall(CARRIER_USER, stage, seen, network=True) if walls else []
         self.worker = Process(
             [*as_worker, BIN / "leukofed-site", "worker", "--site-file", folder / "site.yaml",
              "--approved", folder / "approved", "--socket", self.socket],
@@ -87,11 +97,11 @@ class Site:
         }  # fmt: skip
         config = own.model_copy(update=changes)
         (self.folder / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
-        self.public_key = write_node_key(self.link / "node.key")
+        self.public_key = node_key(self.link / "node.key")
         if self._walls:
-            self._hand_over(self.folder, WORKER_USER, 0o700)
-            self._hand_over(self.link, CARRIER_USER, 0o700)
-            self._hand_over(self._sockets, WORKER_USER, 0o750)
+            hand_over(self.folder, WORKER_USER, 0o700)
+            hand_over(self.link, CARRIER_USER, 0o700)
+            hand_over(self._sockets, WORKER_USER, 0o750)
 
     def approve(self, text: str) -> None:
         """Put a signed study into the folder of approved studies."""
@@ -108,12 +118,6 @@ class Site:
         for process in (self.node, self.worker):
             if process.is_alive:
                 process.stop()
-
-    @staticmethod
-    def _hand_over(folder: Path, user: int, mode: int) -> None:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, user, GROUP)
-        folder.chmod(mode)
 
 
 class Federation:
@@ -143,7 +147,7 @@ class Federation:
         self.walls = can_wall() if walls is None else walls
         self.port = free_port()
         self.home = folder / "coordinator"
-        self.key = new_key()
+        self.key = self._signing_key()
         self._launch = {"synthetic": synthetic, **launch}
         self._sockets = Path(tempfile.mkdtemp(prefix="lkf-"))
         keys = folder / "keys"
@@ -157,10 +161,20 @@ class Federation:
             {"FLWR_HOME": str(self.home)},
         )  # fmt: skip
         node = ["--superlink", f"127.0.0.1:{self.port}", "--root-certificates", self.ca]
+        virtual = prepared.virtual
+        seen = [virtual.folder, virtual.images, *([virtual.weights] if virtual.weights else [])]
         self.sites = {
-            name: Site(name, folder / "sites" / name, self._sockets / name, node, self.walls)
+            name: Site(name, folder / "sites" / name, self._sockets / name, node, seen, self.walls)
             for name in prepared.study.sites
         }
+
+    def _signing_key(self) -> Ed25519PrivateKey:
+        """Return the coordinator's key; one that an earlier start made goes on to be used."""
+        path = self.home / "signing.pem"
+        if not path.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            write_key(path, new_key())
+        return read_key(path)
 
     @property
     def study(self) -> Study:
@@ -169,9 +183,9 @@ class Federation:
 
     def __enter__(self) -> Self:
         """Make keys and certificates, start every process, admit the sites."""
-        self.home.mkdir(parents=True, exist_ok=True)
         write_certificates(self.ca.parent)
-        write_key(self.home / "signing.pem", self.key)
+        for part in self.home.glob("state.db*"):
+            part.unlink()  # an earlier start's: its nodes are registered anew
         (self.home / "config.toml").write_text(
             '[superlink]\ndefault = "own"\n\n[superlink.own]\n'
             f'address = "127.0.0.1:{self.port}"\nroot-certificates = "{self.ca}"\n',
@@ -250,7 +264,7 @@ class Federation:
 
     def wait_healthy(self) -> None:
         """Wait until the SuperLink answers."""
-        context = httpx.create_ssl_context(verify=str(self.ca))
+        context = ssl.create_default_context(cafile=self.ca)
 
         def answers() -> bool:
             try:

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from server.node_keys import NodeKey, node_key
+
 _HOSTS = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
@@ -31,13 +33,30 @@ def write_certificates(folder: Path, days: int = 30) -> None:
     _write_private(folder / "server.key", server, s.PrivateFormat.PKCS8)
 
 
-def write_node_key(path: Path) -> str:
-    """Write a SuperNode's private key; return its public half in OpenSSH form."""
-    key = ec.generate_private_key(ec.SECP384R1())
-    _write_private(path, key, s.PrivateFormat.OpenSSH)
-    public = key.public_key().public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
-    path.with_suffix(".pub").write_bytes(public)
-    return public.decode()
+def node_key(path: Path) -> str:
+    """Write a SuperNode's private key, if there is none; return its public half in OpenSSH form."""
+    public = path.with_suffix(".pub")
+    if not public.exists():
+        key = ec.generate_private_key(ec.SECP384R1())
+        _write_private(path, key, s.PrivateFormat.OpenSSH)
+        public.write_bytes(
+            key.public_key().public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
+        )
+    return public.read_text(encoding="ascii")
+
+
+def node_public_key(number: int, form: str = "pem") -> bytes:
+    """Return a node's public key, the same for the same number."""
+    key = ec.derive_private_key(number, ec.SECP384R1()).public_key()
+    if form == "ssh":
+        return key.public_bytes(s.Encoding.OpenSSH, s.PublicFormat.OpenSSH)
+    return key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
+
+
+def admitted_keys(**numbers: int) -> dict[str, NodeKey]:
+    """Return the keys under which sites were admitted, by the numbers of their nodes' keys."""
+    found = {name: node_key(node_public_key(number, "ssh")) for name, number in numbers.items()}
+    return {name: key for name, key in found.items() if key is not None}
 
 
 def _certificate(

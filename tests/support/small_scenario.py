@@ -18,7 +18,7 @@ settings:
   name: small
   imaging: {{size: 64}}
   phases:
-    backbones: {{head_rounds: 1, tail_rounds: 1, head_epochs: 3}}
+    backbones: {{head_rounds: 1, tail_rounds: 1, head_epochs: {head_epochs}}}
     fusion: {{rounds: 2, local_epochs: 3}}
     booster: {{rounds: 2, depth: 2}}
     evaluation: {{replicates: 40}}
@@ -42,13 +42,16 @@ arms: [{arms}]
 """
 
 
-def write_scenario(folder: Path, *arms: str) -> Path:
-    """Write the scenario file into a folder."""
+def write_scenario(folder: Path, *arms: str, head_epochs: int = 3) -> Path:
+    """Write the scenario file into a folder; many `head_epochs` make a round of seconds."""
     study = Path(__file__).parents[2] / "configs" / "studies" / "synthetic.yaml"
     path = folder / "small.yaml"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        _SCENARIO.format(study=study, arms=", ".join(arms or ("federated",))), encoding="utf-8"
+        _SCENARIO.format(
+            study=study, arms=", ".join(arms or ("federated",)), head_epochs=head_epochs
+        ),
+        encoding="utf-8",
     )
     return path
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.support.processes import ROOT
@@ -34,28 +35,37 @@ def can_wall() -> bool:
     return os.geteuid() == 0 and all(shutil.which(tool) for tool in tools)
 
 
-def wall(user: int, stage: Path, *, network: bool) -> list[str]:
+def wall(user: int, stage: Path, places: Iterable[Path], *, network: bool) -> list[str]:
     """Return what to put before a command, to run it as a user, with or without a network.
 
     Args:
         user: its number.
-        stage: an empty folder that any user may enter.
+        stage: a folder, to be made, in one that any user may enter.
+        places: folders that the command needs, besides the checkout and the interpreter.
         network: whether it may use the machine's network.
     """
     without = [] if network else ["unshare", "--net"]
     as_user = ["setpriv", f"--reuid={user}", f"--regid={GROUP}", "--clear-groups"]
     opened: list[str] = []
-    for closed, places in _closed().items():
+    for closed, below in _closed(places).items():
         own = stage / closed.strip("/").replace("/", "-")
         opened += ["unshare", "--mount", "sh", "-c", _OPEN_UP, "sh", closed, str(own)]
-        opened += [*places, "--"]
+        opened += [*below, "--"]
     return [*without, *opened, *as_user]
 
 
-def _closed() -> dict[str, list[str]]:
-    """Return the folders that only root may enter, and what of ours lies below each."""
+def hand_over(folder: Path, user: int, mode: int) -> None:
+    """Give a folder, and all that is in it, to a user; `mode` is the folder's own."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, GROUP)
+    folder.chmod(mode)
+
+
+def _closed(places: Iterable[Path]) -> dict[str, list[str]]:
+    """Return the folders that only root may enter, and what is needed below each."""
     found: dict[str, list[str]] = {}
-    for place in dict.fromkeys((Path(sys.base_prefix).resolve(), ROOT, Path(sys.prefix).resolve())):
+    own = (Path(sys.base_prefix), Path(sys.prefix), ROOT)
+    for place in dict.fromkeys(path.resolve() for path in (*own, *places)):
         for folder in reversed(place.parents):
             if not folder.stat().st_mode & stat.S_IXOTH:
                 found.setdefault(str(folder), []).append(str(place))

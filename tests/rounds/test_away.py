@@ -1,0 +1,284 @@
+"""Sites that are away for a while, and requests that are lost on the way."""
+
+import io
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
+from flwr.proto.node_pb2 import NodeInfo
+from rich.console import Console
+
+from common.asks import NEEDED_PARTS, BoosterAsk
+from common.flower import from_records
+from common.log_head import LogHead, with_head
+from common.record import Record, read_record
+from common.signing import open_signed, sign_request
+from common.study.schema import LabelSet, Study
+from common.troubles import MEANING, Trouble
+from common.wire import Reply, decode_header, decode_request, encode_reply
+from server.carrier import Seal, unsealed
+from server.checkpoints import Part
+from server.exchange import Take
+from server.node_keys import NodeKey
+from server.progress import PlainProgress
+from server.rounds import Rounds
+from simulations.engines.inprocess import LoopbackGrid
+from tests.support.exchanges import reply
+from tests.support.keys import admitted_keys, node_public_key
+from tests.support.workers import KEY
+
+SITES = ("east", "north", "south")
+STUDY = Study(name="t", sites=SITES, quorum=2, labels=LabelSet(name="l", classes=("a", "b")))
+MODEL = {"w": np.arange(4, dtype=np.float32)}
+ATTEMPTS = 5
+RAISED = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+
+
+class Town(LoopbackGrid):
+    """A grid whose sites come and go, and whose replies are lost or late."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(SITES, self.answer))
+        self.numbers = {node.name: node.node_id for node in super().get_nodes()}
+        self.away: set[str] = set()
+        self.back_after: dict[str, int] = {}  # site -> looks after which it is connected
+        self.errors: dict[str, list[Error]] = {}  # by site, one for each message
+        self.lost_for: dict[str, int] = {}  # site -> looks for which it is away after an error
+        self.late_until: dict[str, float] = {}
+        self.public_keys: dict[str, bytes] = {}
+        self.looks = 0
+        self.sent: dict[str, Message] = {}
+        self.forgetful: set[str] = set()  # sites that have lost their parts, once
+        self.lines = 0  # of a log that all share
+
+    def answer(self, data: bytes) -> bytes:
+        self.lines += 1
+        if data[:4] == b"LKS1":
+            data = open_signed(data, KEY.public_key()).data
+        asked = decode_request(data)
+        body = reply(asked)
+        if asked.step.site in self.forgetful:
+            self.forgetful.remove(asked.step.site)
+            needs = tuple(asked.parts)
+            body = encode_reply(Reply(asked.step, asked.digest, "needs-parts", needs=needs))
+        return with_head(body, LogHead(lines=self.lines, digest="a" * 64))
+
+    def asked(self, site: str) -> list[bytes]:
+        """What was sent to a site, message by message."""
+        sent = self.sent.values()
+        return [from_records(m) for m in sent if m.metadata.dst_node_id == self.numbers[site]]
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        self.looks += 1
+        away = {s for s in self.away if self.looks <= self.back_after.get(s, 10**9)}
+        nodes = [node for node in super().get_nodes() if node.name not in away]
+        for node in nodes:
+            node.public_key = self.public_keys.get(node.name, b"")
+        return nodes
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = list(messages)
+        ids = list(super().push_messages(pushed))
+        self.sent.update(zip(ids, pushed, strict=True))
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        found: list[Message] = []
+        for key in message_ids:
+            node = self.sent[key].metadata.dst_node_id
+            site = next(name for name, number in self.numbers.items() if number == node)
+            if time.monotonic() < self.late_until.get(site, 0.0):
+                continue
+            replies = list(super().pull_messages([key]))
+            if replies and self.errors.get(site):
+                replies = [Message(self.errors[site].pop(0), reply_to=self.sent[key])]
+                if looks := self.lost_for.pop(site, 0):
+                    self.away.add(site)
+                    self.back_after[site] = self.looks + looks
+            found += replies
+        return found
+
+
+class Bench:
+    """A coordinator's rounds over a town."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        grace_s: float = 0.0,
+        deadline_s: float = 20.0,
+        seal: Seal = unsealed,
+        keys: Mapping[str, NodeKey] | None = None,
+    ) -> None:
+        self.town = Town()
+        self.record = Record(folder / "record.jsonl", study=STUDY.digest, run="r1")
+        watch = PlainProgress(Console(file=io.StringIO(), width=200))
+        self.rounds = Rounds(
+            self.town, STUDY, "r1", self.record, watch, deadline_s, poll_s=0.01, pauses_s=(),
+            grace_s=grace_s, seal=seal, keys=keys,
+        )  # fmt: skip
+        self.round = 0
+
+    def run(self, take: Take = lambda site, reply: None) -> list[str]:
+        """Hold the next round."""
+        self.round += 1
+        self.town.looks = 0
+        return self.rounds.exchange(
+            phase="booster", round=self.round, exchange=0, ask=BoosterAsk(level=0),
+            parts={name: Part.of(MODEL) for name in NEEDED_PARTS["booster"]}, take=take,
+        )  # fmt: skip
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        lines = read_record(self.record.path)
+        return [line for line in lines if (line["event"], line["round"]) == (kind, self.round)]
+
+    @property
+    def missing(self) -> dict[str, str]:
+        return {line["site"]: line["problem"] for line in self.events("missing")}
+
+
+AT_ONCE = 4  # looks at most, where nobody is waited for; with grace there is one in 10 ms
+
+
+def test_a_site_that_is_away_is_waited_for_after_the_quorum_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, grace_s=0.4)
+    bench.town.away = {"south"}
+    began = time.monotonic()
+    assert bench.run() == ["east", "north"]
+    assert time.monotonic() - began >= 0.4
+    assert bench.missing == {"south": "it is not connected"}
+    for _ in range(2):
+        assert bench.run() == ["east", "north"]
+        assert bench.town.looks <= AT_ONCE
+        assert bench.missing == {"south": "it is not connected"}
+
+
+def test_without_grace_a_site_that_is_away_is_not_waited_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.town.away = {"south"}
+    assert bench.run() == ["east", "north"]
+    assert bench.town.looks <= AT_ONCE
+
+
+def test_a_site_that_comes_back_within_the_grace_is_asked(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, grace_s=60.0)
+    bench.town.away, bench.town.back_after = {"south"}, {"south": 20}
+    assert bench.run() == list(SITES)
+    assert bench.town.looks == 21
+    assert bench.missing == {}
+
+
+def test_a_site_that_has_answered_again_is_waited_for_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, grace_s=0.3)
+    bench.town.away = {"south"}
+    bench.run()
+    bench.town.away = set()
+    assert bench.run() == list(SITES)
+    bench.town.away, bench.town.back_after = {"south"}, {"south": 12}
+    assert bench.run() == list(SITES)
+    assert bench.town.looks == 13
+
+
+def test_a_site_that_was_away_does_not_keep_another_from_being_waited_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, grace_s=0.3)
+    bench.town.away = {"south"}
+    bench.run()
+    bench.town.away, bench.town.back_after = {"south", "north"}, {"north": 9}
+    assert bench.run() == ["east", "north"]  # below the quorum until then: no question of grace
+    assert bench.town.looks <= 10 + AT_ONCE
+    bench.town.away, bench.town.back_after = {"south", "east"}, {"south": 0, "east": 12}
+    assert bench.run() == list(SITES)
+
+
+def test_a_site_that_is_lost_late_has_the_whole_grace_to_come_back(tmp_path: Path) -> None:
+    """The quorum may have answered hours before."""
+    bench = Bench(tmp_path, grace_s=1.0)
+    bench.town.late_until = {"north": time.monotonic() + 1.2}
+    bench.town.errors = {"north": errors("", 1, ErrorCode.NODE_UNAVAILABLE)}
+    bench.town.lost_for = {"north": 8}
+    assert bench.run() == list(SITES)
+    assert len(bench.town.asked("north")) == 2
+    assert bench.town.looks >= 8
+
+
+def errors(reason: str, number: int, code: int = RAISED) -> list[Error]:
+    return [Error(code, reason) for _ in range(number)]
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_what_passes_is_asked_again_up_to_the_limit_and_nothing_else_is(
+    tmp_path: Path, trouble: Trouble
+) -> None:
+    bench = Bench(tmp_path)
+    bench.town.errors = {"north": errors(trouble.value, 99)}
+    assert bench.run() == ["east", "south"]
+    asked = bench.town.asked("north")
+    passes = trouble in (Trouble.BUSY, Trouble.STOPPING, Trouble.AWAY)
+    assert len(asked) == (ATTEMPTS if passes else 1)
+    assert len(bench.events("again")) == len(asked) - 1
+    assert bench.missing == {"north": f"no reply: {MEANING[trouble].problem}"}
+    assert len({decode_header(data).digest for data in asked}) == 1
+    assert [len(bench.town.asked(site)) for site in ("east", "south")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("code", "times"),
+    [
+        (ErrorCode.NODE_UNAVAILABLE, ATTEMPTS),
+        (ErrorCode.REPLY_MESSAGE_UNAVAILABLE, ATTEMPTS),
+        (ErrorCode.CLIENT_APP_CRASHED, ATTEMPTS),
+        (ErrorCode.MESSAGE_UNAVAILABLE, 1),
+        (ErrorCode.LOAD_CLIENT_APP_EXCEPTION, 1),
+        (RAISED, 1),
+        (4711, 1),
+    ],
+)
+def test_of_flowers_own_errors_too_only_some_pass(tmp_path: Path, code: int, times: int) -> None:
+    bench = Bench(tmp_path)
+    bench.town.errors = {"north": errors("", 99, code)}
+    assert bench.run() == ["east", "south"]
+    assert len(bench.town.asked("north")) == times
+
+
+def test_what_was_lost_below_the_limit_counts_when_it_arrives(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.town.errors = {site: errors("busy", ATTEMPTS - 1) for site in SITES}
+    assert bench.run() == list(SITES)
+    assert bench.missing == {}
+    (event,) = bench.events("exchange")
+    assert event["bytes_down"] == {site: sum(map(len, bench.town.asked(site))) for site in SITES}
+    bench.town.errors = {"north": errors("busy", ATTEMPTS - 1)}
+    assert bench.run() == list(SITES)  # each exchange counts for itself
+
+
+def test_every_request_is_sealed_those_that_are_sent_again_too(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, seal=partial(sign_request, key=KEY, launch=77))
+    bench.town.errors = {"north": errors("busy", 2)}
+    bench.town.forgetful = {"south"}
+    assert bench.run() == list(SITES)
+    assert [len(bench.town.asked(site)) for site in SITES] == [1, 3, 2]
+    for site in SITES:
+        for data in bench.town.asked(site):
+            opened = open_signed(data, KEY.public_key())
+            assert (opened.launch, opened.request.step.site) == (77, site)
+
+
+def test_a_node_with_another_key_is_asked_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, keys=admitted_keys(east=1, north=2, south=3))
+    bench.town.public_keys = {
+        "east": node_public_key(1),
+        "north": node_public_key(99),
+        "south": node_public_key(3, "ssh"),
+    }
+    assert bench.run() == ["east", "south"]
+    assert bench.missing == {"north": "it is not connected"}
+    assert bench.town.asked("north") == []
+    bench.town.public_keys["north"] = node_public_key(2)
+    assert bench.run() == list(SITES)
