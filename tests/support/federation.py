@@ -28,7 +28,7 @@ from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
 from server.run_folder import RunFolder
 from simulations.prepare import Prepared
-from tests.support.keys import node_key, write_certificates
+from tests.support.keys import site_node_key, write_certificates
 from tests.support.processes import BIN, ENVIRONMENT, ROOT, Process, free_port, wait_until
 from tests.support.walls import CARRIER_USER, WORKER_USER, can_wall, hand_over, wall
 
@@ -97,7 +97,7 @@ class Site:
         }  # fmt: skip
         config = own.model_copy(update=changes)
         (self.folder / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
-        self.public_key = node_key(self.link / "node.key")
+        self.public_key = site_node_key(self.link / "node.key")
         if self._walls:
             hand_over(self.folder, WORKER_USER, 0o700)
             hand_over(self.link, CARRIER_USER, 0o700)

@@ -33,7 +33,7 @@ def write_certificates(folder: Path, days: int = 30) -> None:
     _write_private(folder / "server.key", server, s.PrivateFormat.PKCS8)
 
 
-def node_key(path: Path) -> str:
+def site_node_key(path: Path) -> str:
     """Write a SuperNode's private key, if there is none; return its public half in OpenSSH form."""
     public = path.with_suffix(".pub")
     if not public.exists():

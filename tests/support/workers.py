@@ -112,9 +112,12 @@ class Worker:
         self.flight = SingleFlight(self._work)
         if isinstance(self._work, Gate):
             self._work.pulse = self.flight.pulse
-        launches = Launches(self.folder / "launches")
         self.service = WorkerService(
-            "north", *self._settings, self.flight, launches, alive_s=self._alive_s
+            "north",
+            *self._settings,
+            self.flight,
+            Launches(self.folder / "launches"),
+            alive_s=self._alive_s,
         )
         self._servers = [
             carrier_server(self.service, self.socket),

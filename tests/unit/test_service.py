@@ -259,7 +259,9 @@ def test_a_carrier_that_dies_while_it_speaks_leaves_no_trace(
             answer.cancel()
             gone.set()
         assert pieces_of(worker, message())[-1] == b"done"
-        assert worker.service.turned_away == 0
+        # gRPC may show the worker its end as the end of what it had to say, which is no request.
+        assert worker.service.turned_away in (0, 1)
+        assert worker.flight.replies == 1
     assert [entry for entry in caplog.records if entry.levelno >= logging.ERROR] == []
 
 
@@ -340,7 +342,7 @@ def test_the_carriers_socket_does_not_serve_the_desk() -> None:
 def test_a_socket_that_cannot_be_made_is_an_operators_error() -> None:
     with (
         Worker(done) as worker,
-        pytest.raises(ConfigError, match="cannot be made there") as raised,
+        pytest.raises(ConfigError, match="cannot listen at its socket") as raised,
     ):
         carrier_server(worker.service, worker.folder / "absent" / "worker.sock")
     assert raised.value.local_detail.endswith("absent/worker.sock")
@@ -388,7 +390,7 @@ def test_a_live_socket_of_another_kind_is_left_alone(folder: Path) -> None:
     path = folder / "log.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as living:
         living.bind(str(path))
-        with pytest.raises(ConfigError, match="another process listens"), _free(path):
+        with pytest.raises(ConfigError, match="cannot be used"), _free(path):
             pytest.fail("it was taken for free")
         assert path.is_socket()
 
