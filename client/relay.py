@@ -13,7 +13,8 @@ from common.troubles import Trouble, Unanswered
 from common.worker_pb2 import Piece
 
 _LOG = logging.getLogger("leukofed.carrier")
-_PAUSE_S = 1.0
+_PAUSES_S = {Trouble.AWAY: 1.0, Trouble.STOPPING: 1.0, Trouble.BUSY: 5.0}
+"""What passes, and how long to wait before the request is handed over again, in seconds."""
 
 
 def relay(
@@ -27,7 +28,7 @@ def relay(
     Args:
         message: what the coordinator sent; it is not looked at.
         socket: the worker's.
-        away_s: how long to wait for a worker that does not run, in seconds.
+        away_s: how long to wait for a worker that does not run, or is at other work, in seconds.
         stalled_s: how long to wait for one that makes no progress, in seconds.
 
     Raises:
@@ -42,14 +43,14 @@ def relay(
             if call.has_stalled:
                 raise Unanswered(Trouble.STALLED) from error
             trouble = _trouble(error)
-            if trouble not in (Trouble.AWAY, Trouble.STOPPING):
+            if trouble not in _PAUSES_S:
                 raise Unanswered(trouble) from error
             if call.was_heard:
                 away_since = time.monotonic()
             elif time.monotonic() - away_since > away_s:
-                raise Unanswered(Trouble.AWAY) from error
-            _LOG.warning("the worker is away (%s); the request is handed over again", trouble)
-            time.sleep(_PAUSE_S)
+                raise Unanswered(trouble) from error
+            _LOG.warning("no reply yet (%s); the request is handed over again", trouble)
+            time.sleep(_PAUSES_S[trouble])
 
 
 class _Call:

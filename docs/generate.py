@@ -14,6 +14,7 @@ from client.site_config import SiteConfig
 from common.metrics import RunMetrics
 from common.study.schema import Study
 from server.cli.main import main as server_command
+from server.launch import Launch
 from simulations.cli.main import main as sim_command
 from simulations.scenario import Scenario
 
@@ -52,6 +53,12 @@ def pages() -> dict[str, str]:
             "What only the hospital may decide; no study can change it. Relative paths start at\n"
             "the file's folder. An example is `configs/sites/hospital.example.yaml`.",
             SiteConfig,
+        ),
+        "launch.md": _settings_page(
+            "The launch file",
+            "What the coordinator's ServerApp is told of a run besides its study. Relative paths\n"
+            "start at the file's folder. deploy/README.md shows how it is submitted.",
+            Launch,
         ),
         "scenario.md": _settings_page(
             "The scenario file",
@@ -146,7 +153,8 @@ def _type(schema: Schema) -> str:
         one = _type(schema["items"])
         return f"list of ({one})" if " or " in one else f"list of {one}"
     if schema.get("type") == "object":
-        inner = schema["additionalProperties"]
+        keyed = schema.get("patternProperties", {}).values()  # where a key has a pattern
+        inner = next(iter(keyed), schema.get("additionalProperties"))
         return f"map to {_type(inner if isinstance(inner, Mapping) else {})}"
     return str(schema.get("format", schema.get("type", "any")))
 

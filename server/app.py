@@ -11,8 +11,9 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from rich.console import Console
 
+from common.errors import ConfigError
 from common.initial_model import read_initial
-from common.record import Record
+from common.record import Record, read_record
 from common.signing import read_key, sign_request
 from common.study.schema import Study, load_study
 from server.course import run_study
@@ -25,6 +26,13 @@ LAUNCH = "launch"
 """The run-config key that names the launch file."""
 
 app = ServerApp()
+
+
+def _launch_number(record: Path) -> int:
+    """Return now, in milliseconds since 1970, or more if the clock was set back meanwhile."""
+    events = read_record(record) if record.exists() else []
+    earlier = (int(event["launch"]) for event in events if event["event"] == "launched")
+    return max(int(time.time() * 1000), 1 + max(earlier, default=0))
 
 
 class _Both(io.TextIOBase):
@@ -56,11 +64,17 @@ def main(grid: Grid, context: Context) -> None:
     """
     launch = load_launch(Path(str(context.run_config[LAUNCH])))
     study = load_study(launch.run / "study.yaml")
+    if unlisted := set(study.sites) - set(launch.sites):
+        raise ConfigError(
+            f"the launch file lacks the keys of {', '.join(sorted(unlisted))}",
+            fix="add each site's public node key, under `sites`",
+        )
     initial = read_initial(launch.run / "initial.safetensors", study.initial_model)
-    seal = partial(sign_request, key=read_key(launch.key), launch=int(time.time() * 1000))
+    number = _launch_number(launch.run / "record.jsonl")
+    seal = partial(sign_request, key=read_key(launch.key), launch=number)
 
     def make_rounds(study: Study, run: str, record: Record, watch: Watch) -> Rounds:
-        record.write("launched", flower_run=str(context.run_id))
+        record.write("launched", launch=number, flower_run=str(context.run_id))
         return Rounds(
             grid,
             study,
