@@ -182,8 +182,8 @@ def _server(
         server.add_insecure_port(f"unix:{socket}")  # its permissions decide who may speak
     except RuntimeError as error:
         raise ConfigError(
-            "the socket cannot be made there",
-            fix="let the worker's user write to its folder",
+            "the worker cannot listen at its socket",
+            fix="see that its user may write to the socket's folder, or choose another path",
             local_detail=str(socket),
         ) from error
     return server

@@ -153,30 +153,36 @@ def _free(path: Path) -> Iterator[None]:
             "the folder of the socket does not exist", fix="make it", local_detail=str(path.parent)
         )
     if path.exists():
-        if not path.is_socket():
-            raise ConfigError(
-                "where the socket should be lies something else",
-                fix="move it away, or choose another path",
-                local_detail=str(path),
-            )
-        if not _is_left_behind(path):
-            raise ConfigError(
-                "another process listens at this socket",
-                fix="stop it first, or choose another socket",
-                local_detail=str(path),
-            )
-        path.unlink()
+        _clear(path)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
 
 
-def _is_left_behind(path: Path) -> bool:
-    """Say whether nobody listens at a socket any more; what cannot be told counts as somebody."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
+def _clear(path: Path) -> None:
+    """Remove a socket at which nobody listens; whatever else is there stays."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(str(path))
-        except OSError as error:
-            return isinstance(error, ConnectionRefusedError)
-        return False
+    except ConnectionRefusedError:
+        pass
+    except OSError as error:  # for one, a socket of another user's, which may well be in use
+        raise ConfigError(
+            f"what lies where the socket should be cannot be used: {error.strerror}",
+            fix="choose another path, or start the worker as the user that started it before",
+            local_detail=str(path),
+        ) from error
+    else:
+        raise ConfigError(
+            "another process listens at this socket",
+            fix="stop it first, or choose another socket",
+            local_detail=str(path),
+        )
+    if not path.is_socket():
+        raise ConfigError(
+            "where the socket should be lies something else",
+            fix="move it away, or choose another path",
+            local_detail=str(path),
+        )
+    path.unlink()

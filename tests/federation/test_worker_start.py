@@ -87,7 +87,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "no socket can be made": (
         lambda site, folder: (apart(site, folder), Path("/proc/leukofed.sock")),
-        "the socket cannot be made there",
+        "the worker cannot listen at its socket",
     ),
     "no state folder can be made": (
         lambda site, folder: (
