@@ -30,25 +30,28 @@ class Launches:
         """Note a request's launch.
 
         Raises:
-            Unanswered: a later launch of the same run has asked before.
+            Unanswered: a later launch of the same run has asked before, or the launches cannot be
+                kept.
         """
         step = signed.request.step
         run = digest_value([step.study, step.run])[:32]  # a run may be called `..`
         with self._lock:
-            newest = max(self._newest.get(run, 0), self._kept(run))
-            if signed.launch < newest:
-                raise Unanswered(Trouble.OUTDATED)
+            try:
+                newest = max(self._newest.get(run, 0), self._kept(run))
+                if signed.launch < newest:
+                    raise Unanswered(Trouble.OUTDATED)
+                if signed.launch > newest:
+                    self._keep(run, signed.launch)
+            except (OSError, ValueError) as error:
+                detail = f"{self.folder / run}: {error}"
+                raise Unanswered(Trouble.NO_RECORDS, local_detail=detail) from error
             self._newest[run] = signed.launch
-            if signed.launch > newest:
-                self._keep(run, signed.launch)
 
     def _kept(self, run: str) -> int:
-        with suppress(OSError, ValueError):
+        with suppress(FileNotFoundError):
             return int((self.folder / run).read_bytes())
         return 0
 
     def _keep(self, run: str, launch: int) -> None:
-        # A disk that refuses is told of by the door, which needs it for every reply.
-        with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / run, b"%d" % launch)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / run, b"%d" % launch)

@@ -45,6 +45,8 @@ def handle(data: bytes, site: Site) -> bytes:
 
     Raises:
         WireError: the bytes are no request.
+        RequestRefused: not even a refusal could be written down.
+        CorruptFile: the egress log is damaged at its end.
     """
     request = decode_request(data)
     start = time.monotonic()

@@ -13,13 +13,13 @@ from common.troubles import Trouble, Unanswered
 from common.worker_pb2 import Piece
 
 _LOG = logging.getLogger("leukofed.carrier")
+_MOST_LOSSES = 3
+"""How often a worker may go away over one request that it has taken in."""
 _PAUSES_S = {Trouble.AWAY: 1.0, Trouble.STOPPING: 1.0, Trouble.BUSY: 5.0}
 """What passes, and how long to wait before the request is handed over again, in seconds."""
 
 
-def relay(
-    message: bytes, socket: Path, *, away_s: float = 120.0, stalled_s: float = 900.0
-) -> bytes:
+def relay(message: bytes, socket: Path, *, away_s: float = 60.0, stalled_s: float = 900.0) -> bytes:
     """Hand a request to the worker and return its reply.
 
     A worker that is restarted meanwhile is handed the request again: it answers each step once,
@@ -35,6 +35,7 @@ def relay(
         Unanswered: the worker turned the request away, does not run, or hangs.
     """
     away_since = time.monotonic()
+    losses = 0
     while True:
         call = _Call(message, socket, stalled_s)
         try:
@@ -47,6 +48,9 @@ def relay(
                 raise Unanswered(trouble) from error
             if call.was_heard:
                 away_since = time.monotonic()
+                losses += 1
+                if losses > _MOST_LOSSES:  # it dies of this very request
+                    raise Unanswered(Trouble.FAILED) from error
             elif time.monotonic() - away_since > away_s:
                 raise Unanswered(trouble) from error
             _LOG.warning("no reply yet (%s); the request is handed over again", trouble)

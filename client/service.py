@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from client.launches import Launches
 from client.single_flight import Flight, SingleFlight
 from common.errors import ConfigError
 from common.pieces import MOST_PIECE, cut, joined
-from common.signing import Signed, open_signed
+from common.signing import LONGEST_FRONT, Signed, open_signed
 from common.study.schema import Study
 from common.troubles import Trouble, Unanswered
 from common.worker_pb2 import LookRequest, Outlook, Piece
 
 _LOG = logging.getLogger("leukofed.worker")
-_CARRIER_STREAMS = 4  # at once; each may hold one request of the largest size in memory
+_CARRIER_STREAMS = 4  # at once; each may hold a signed request of the largest size, twice
 
 
 class WorkerService:
@@ -107,11 +108,13 @@ class WorkerService:
         return outlook
 
     def _admitted(self, pieces: Iterator[bytes]) -> Signed:
+        check = partial(open_signed, key=self._key)
+        data = (Piece.FromString(piece).data for piece in pieces)
         try:
-            message = joined((Piece.FromString(piece).data for piece in pieces), self._most_bytes)
+            message = joined(data, self._most_bytes, LONGEST_FRONT, check)
         except DecodeError as error:
             raise Unanswered(Trouble.NOT_A_REQUEST) from error
-        signed = open_signed(message, self._key)
+        signed = check(message)
         step = signed.request.step
         if step.site != self.site:
             raise Unanswered(Trouble.OTHER_SITE)

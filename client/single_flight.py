@@ -174,10 +174,10 @@ class SingleFlight:
         except WireError as error:  # signed, but its arrays were changed on the way
             _LOG.warning("%s: refused: %s", flight.step.name, error.problem)
             return None, Trouble.NOT_A_REQUEST
-        except LeukofedError as error:
+        except LeukofedError as error:  # not even a refusal could be written down
             _LOG.error("%s: %s (%s)", flight.step.name, error.problem, error.local_detail)
-            return None, Trouble.FAILED
-        except Exception:  # the outermost frame of this thread: the worker must outlive a bug
+            return None, Trouble.NO_RECORDS
+        except BaseException:  # this thread's outermost frame: a panic in Rust is no Exception
             _LOG.exception("%s failed", flight.step.name)
             return None, Trouble.FAILED
 

@@ -41,6 +41,8 @@ class Limits(Strict):
     """A class with fewer examples than this is not counted to the coordinator."""
     most_rounds: int = Field(default=200, ge=1)
     """Most exchanges that this site answers in one run."""
+    most_runs: int = Field(default=20, ge=1)
+    """Most runs of one study that this site answers in; a new run asks everything anew."""
     largest_payload_mb: float = Field(default=200.0, gt=0)
     """Largest reply, in units of 10^6 bytes."""
     largest_request_mb: float = Field(default=400.0, gt=0)

@@ -18,7 +18,8 @@ _REASONS = {
         "its app could not be loaded", "compare the leukofed and flwr versions at both ends"
     ),
     ErrorCode.CLIENT_APP_RAISED_EXCEPTION: Meaning("its app failed", _LOG),
-    ErrorCode.MESSAGE_UNAVAILABLE: Meaning("its time ran out", _LOG),
+    # Flower's word too for a reply that was announced, and whose pieces could not be fetched.
+    ErrorCode.MESSAGE_UNAVAILABLE: Meaning("its time ran out, or its reply was lost", _LOG, True),
     ErrorCode.REPLY_MESSAGE_UNAVAILABLE: Meaning("its reply was lost on the way", _LOG, True),
     ErrorCode.NODE_UNAVAILABLE: Meaning(
         "its node was lost", "see that this site's SuperNode is running", True

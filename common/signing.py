@@ -7,6 +7,7 @@ that header every array, so it is verified before an array is looked at.
 
 import base64
 import binascii
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +24,7 @@ from common.errors import ConfigError
 from common.study.schema import PROTOCOL
 from common.troubles import Trouble, Unanswered
 from common.wire import MAGIC as REQUEST_MAGIC
-from common.wire import Request, WireError, decode_header, header_of
+from common.wire import MAX_HEADER, Request, WireError, decode_header, header_of
 
 MAGIC = b"LKS1"
 _SIGNATURE = 64  # bytes
@@ -51,8 +52,12 @@ def sign_request(data: bytes, key: Ed25519PrivateKey, launch: int) -> bytes:
     )
 
 
-def open_signed(message: bytes, key: Ed25519PublicKey) -> Signed:
-    """Read a signed request; its arrays are not looked at.
+LONGEST_FRONT = _FRONT + 8 + MAX_HEADER
+"""Bytes of a signed request that its arrays never begin after."""
+
+
+def open_signed(message: bytes | bytearray, key: Ed25519PublicKey) -> Signed:
+    """Read a signed request; its arrays are not looked at, and need not be there yet.
 
     Raises:
         Unanswered: it is no request, unsigned, of another protocol, or signed by another key.
@@ -66,9 +71,9 @@ def open_signed(message: bytes, key: Ed25519PublicKey) -> Signed:
         raise Unanswered(
             Trouble.OTHER_PROTOCOL, local_detail=f"it has number {protocol}, here it is {PROTOCOL}"
         )
-    data = message[_FRONT:]
+    data = bytes(memoryview(message)[_FRONT:])
     try:
-        key.verify(message[16:_FRONT], _signed_part(launch, header_of(data)))
+        key.verify(bytes(message[16:_FRONT]), _signed_part(launch, header_of(data)))
         return Signed(launch, decode_header(data), data)
     except InvalidSignature as error:
         raise Unanswered(Trouble.OTHER_KEY) from error
@@ -106,8 +111,17 @@ def write_key(path: Path, key: Ed25519PrivateKey) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_bytes(text)
+    draft = path.with_name(f".{path.name}.part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    try:
+        with draft.open("r+b") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(draft)  # whole or not at all, and never over another key
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:

@@ -21,6 +21,7 @@ class Trouble(StrEnum):
     SUPERSEDED = "superseded"
     STOPPING = "stopping"
     FAILED = "failed"
+    NO_RECORDS = "no-records"
     AWAY = "away"
     STALLED = "stalled"
     CARRIER_FAILED = "carrier-failed"
@@ -77,6 +78,11 @@ MEANING = {
         "the site's worker was being stopped", "ask the hospital to start it", True
     ),
     Trouble.FAILED: Meaning("the site's worker failed; this is a bug", _LOG),
+    Trouble.NO_RECORDS: Meaning(
+        "the site cannot keep its own records, so nothing leaves it",
+        "ask the hospital to make room on its disk; the worker's log names the folder",
+        True,
+    ),
     Trouble.AWAY: Meaning(
         "the site's worker does not run",
         "ask the hospital to start `leukofed-site worker`, and to compare its socket with the "

@@ -1,6 +1,7 @@
 """The Flower ServerApp: it runs a study, or goes on with it, and writes the run's folder."""
 
 import io
+import resource
 import sys
 import time
 from functools import partial
@@ -31,7 +32,7 @@ app = ServerApp()
 def _launch_number(record: Path) -> int:
     """Return now, in milliseconds since 1970, or more if the clock was set back meanwhile."""
     events = read_record(record) if record.exists() else []
-    earlier = (int(event["launch"]) for event in events if event["event"] == "launched")
+    earlier = (int(event["launch"]) for event in events if event.get("event") == "launched")
     return max(int(time.time() * 1000), 1 + max(earlier, default=0))
 
 
@@ -63,6 +64,8 @@ def main(grid: Grid, context: Context) -> None:
         LeukofedError: the run cannot begin, or cannot go on now; Flower shows the text.
     """
     launch = load_launch(Path(str(context.run_config[LAUNCH])))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (int(launch.most_memory_gb * 1e9), hard))
     study = load_study(launch.run / "study.yaml")
     if unlisted := set(study.sites) - set(launch.sites):
         raise ConfigError(

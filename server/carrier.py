@@ -18,7 +18,9 @@ from server.node_keys import NodeKey, node_key
 
 Result = TypeVar("Result")
 # What Flower's pull can raise while it unpacks a message that a site has mangled.
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, DecodeError)
+UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, DecodeError, RecursionError, MemoryError,
+)  # fmt: skip
 
 
 Seal = Callable[[bytes], bytes]

@@ -62,15 +62,21 @@ class Exchange:
         self.costs[site] = self.costs.get(site, Cost()) + cost
 
     def waits(self, grace_s: float, away: Collection[str]) -> bool:
-        """Say whether sites that could not be asked yet are waited for.
+        """Say whether the exchange waits on.
+
+        Below the quorum it waits for everyone. Else it waits for the replies of sites that were
+        not away before; and for as long as the grace lasts for the replies of those that were,
+        and for sites that could not be asked yet and were not away before.
 
         Args:
-            grace_s: how long they are, from the first time that this is asked with a quorum, in
-                seconds.
-            away: those that are not.
+            grace_s: from when no other reply is waited for, in seconds.
+            away: sites that did not come back, or never answered, when they were waited for last.
         """
         if len(self.accepted) < self.quorum:
-            return bool(self.unasked)
+            return bool(self.unasked or self.pending)
+        if not set(away).issuperset(self.pending.values()):
+            return True
         if self.met is None:
             self.met = time.monotonic()
-        return time.monotonic() < self.met + grace_s and not self.unasked.keys() <= set(away)
+        has_time = time.monotonic() < self.met + grace_s
+        return has_time and (bool(self.pending) or not self.unasked.keys() <= set(away))

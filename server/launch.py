@@ -1,5 +1,6 @@
 """The launch file: what the coordinator's own process is told of a run, besides the study."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,8 @@ class Launch(Strict):
     """Where a run lies, with which key it signs, and who takes part."""
 
     run: Path
-    """The run's folder; holds study.yaml, initial.safetensors and fronts.safetensors."""
+    """The run's folder; holds study.yaml, initial.safetensors and fronts.safetensors. Its name is
+    the run's name at the sites, which answer each step of a run once."""
     key: Path
     """The coordinator's signing key."""
     sites: dict[SiteName, Annotated[str, AfterValidator(_checked)]]
@@ -33,6 +35,10 @@ class Launch(Strict):
     """How long an exchange waits for replies."""
     grace_s: float = Field(default=180.0, ge=0)
     """How long it waits for sites that are away, once all others have answered, in seconds."""
+
+    most_memory_gb: float = Field(default=32.0, ge=2)
+    """Most address space of the ServerApp, in units of 10^9 bytes: a reply that would take more
+    counts as unreadable, and the run goes on without it."""
 
     @property
     def node_keys(self) -> dict[str, NodeKey]:
@@ -50,6 +56,12 @@ def load_launch(path: Path) -> Launch:
     launch = load_yaml(path, Launch, fix="correct these keys")
     here = path.parent
     launch = launch.model_copy(update={"run": here / launch.run, "key": here / launch.key})
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,120}", launch.run.name):
+        raise ConfigError(
+            f"a run cannot be called {launch.run.name!r}",
+            fix="give its folder a name of letters, digits, dots, hyphens and underscores",
+            local_detail=str(launch.run),
+        )
     needed = ("study.yaml", "initial.safetensors", "fronts.safetensors")
     absent = [name for name in needed if not (launch.run / name).is_file()]
     if absent:

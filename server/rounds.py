@@ -155,7 +155,7 @@ class Rounds:
             self._invite(opened)
             if self._collect(opened):
                 continue  # what was lost is asked again before anything else is decided
-            if not opened.pending and not opened.waits(self.grace_s, self._away):
+            if not opened.waits(self.grace_s, self._away):
                 break
             if (left := end - time.monotonic()) <= 0:
                 break
@@ -165,7 +165,8 @@ class Rounds:
             self._lose(opened, site, "missing", why, "see that this site's service is running")
         for key, site in opened.pending.items():
             self._late[key] = opened.requests[site].step
-            why = f"no reply within {self.deadline_s:g} s"
+            self._away.add(site)
+            why = f"no reply within {opened.seconds:.0f} s"
             fix = "see that this site is working, or allow more time"
             self._lose(opened, site, "missing", why, fix)
 
@@ -185,6 +186,7 @@ class Rounds:
             else:
                 why = ""
                 opened.nodes[site] = here[0]
+                opened.met = None  # should it be lost again, it has the whole grace
             opened.unasked[site] = why
             if not why:
                 del opened.unasked[site]
@@ -247,7 +249,9 @@ class Rounds:
     def _ask_again(self, opened: Exchange, site: str, error: Undelivered) -> None:
         """Ask once more what was lost on the way: a site answers each step once, whoever asks."""
         opened.lost[site] += 1
-        if not error.passes or opened.lost[site] >= _ATTEMPTS:
+        most = 1 if site in self._away else _ATTEMPTS
+        if not error.passes or opened.lost[site] >= most:
+            self._away.add(site)
             self._lose(opened, site, "missing", error.problem, error.fix)
             return
         step = opened.requests[site].step

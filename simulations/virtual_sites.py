@@ -77,7 +77,7 @@ class VirtualSites:
             weights=None if self.weights is None else self.weights.resolve(),
             numerics=self.numerics,
             # Public images: nothing to withhold, and every arm must be asked.
-            limits=Limits(fewest_examples=0, most_rounds=10**6),
+            limits=Limits(fewest_examples=0, most_rounds=10**6, most_runs=10**6),
         )
 
     def site(self, name: str, studies: Sequence[Study]) -> Site:

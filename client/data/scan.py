@@ -136,7 +136,8 @@ def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[s
             digests.append(str(entry[2]))
     except OSError as error:
         raise _unreadable(error) from error
-    _save(store, known)
+    finally:  # as below
+        _save(store, known)
     return digests
 
 

@@ -1,25 +1,29 @@
 """The one door out of a site: gate, outbox and log, in this order, for every reply."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from client.egress.gate import check_request, check_size
-from client.egress.log import EgressLog, passage
+from client.egress.log import EgressLog, Passage, passage
 from client.egress.outbox import Outbox
 from client.site_config import Limits
 from common.errors import CorruptFile, RequestRefused
-from common.log_head import with_head
+from common.log_head import LogHead, with_head
 from common.study.schema import Study
 from common.wire import Request
+
+_MOST_TOLD = 1000  # refusals that are remembered as logged
 
 
 class Door:
     """What leaves a site, leaves here.
 
-    A step is answered once. The same request gets the same reply again, as long as no later
-    round was admitted; another request for the same step is refused. So a coordinator cannot
-    collect two answers to one step and learn from their difference.
+    A step of a run is answered once. The same request gets the same reply again, as long as no
+    later round was admitted; another request for the same step is refused. So a coordinator
+    cannot collect two answers to one step and learn from their difference, unless it starts a new
+    run, of which the hospital allows so many.
 
     Every reply leaves behind the head of the log, in which its own line then stands. So the
     coordinator can tell later which lines the log held, though it never sees one.
@@ -35,6 +39,8 @@ class Door:
         self.limits = limits
         self.log = EgressLog(state / "egress.jsonl")
         self.outbox = Outbox(state / "outbox")
+        self._owed: Passage | None = None  # a release whose line the disk refused
+        self._told: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._complete()
 
     def earlier(self, request: Request) -> bytes | None:
@@ -64,7 +70,7 @@ class Door:
                     fix="resume the run from its last checkpoint, or start a new run",
                 )
             if released.line not in self.log:
-                self.log.append(released.line)
+                self._log(released.line)
             return with_head(released.reply, self.log.head)
 
     def admit(self, request: Request, study: Study) -> None:
@@ -84,7 +90,14 @@ class Door:
                 fix="compare the site names at both ends",
             )
         with _disk():
-            check_request(request, study, self.limits, self.outbox.answered(request.step))
+            answered = self.outbox.answered(request.step)
+            check_request(request, study, self.limits, answered)
+            if not answered and self.outbox.other_runs(request.step) >= self.limits.most_runs:
+                raise RequestRefused(
+                    f"this site has answered in {self.limits.most_runs} other runs of the study, "
+                    "and allows no more",
+                    fix="resume one of them, or agree with the hospital on `limits.most_runs`",
+                )
             if self.outbox.is_past(request.step):
                 raise RequestRefused(
                     f"round {request.step.round} of phase {request.step.phase} is over: this site "
@@ -111,11 +124,15 @@ class Door:
         line = passage(request, reply)
         with _disk():
             self.outbox.store(request.step, line, reply)
-            head = self.log.append(line)
+            self._owed = line
+            head = self._log(line)
         return with_head(reply, head)
 
     def turn_away(self, request: Request, reply: bytes, local_detail: str = "") -> bytes:
         """Let out a reply without results: a refusal, or a call for parts. It answers no step.
+
+        One that was let out before, word for word, is not logged again: else whoever can repeat a
+        request could fill the disk.
 
         Args:
             request: what was asked.
@@ -129,9 +146,24 @@ class Door:
             RequestRefused: the log cannot be written.
             CorruptFile: the log is damaged at its end.
         """
+        line = passage(request, reply, local_detail)
+        told = (line.request, line.status, line.problem)
         with _disk():
-            head = self.log.append(passage(request, reply, local_detail))
+            if told in self._told:
+                return with_head(reply, self.log.head)
+            head = self._log(line)
+        self._told[told] = None
+        if len(self._told) > _MOST_TOLD:
+            self._told.popitem(last=False)
         return with_head(reply, head)
+
+    def _log(self, line: Passage) -> LogHead:
+        """Append a line; before it, one that the disk refused though its reply was stored."""
+        if self._owed not in (None, line) and self._owed not in self.log:
+            self.log.append(self._owed)
+        head = self.log.append(line)
+        self._owed = None
+        return head
 
     def _complete(self) -> None:
         """Add the line that a process, killed between outbox and log, left out.

@@ -25,7 +25,7 @@ class Released:
 
 
 class Outbox:
-    """The releases of one site, in a folder per run.
+    """The releases of one site, in a folder per study and run.
 
     Each is two files: the bytes, written first, and a line that describes them, whose presence
     says that the release took place. A process killed in between has released nothing.
@@ -67,6 +67,12 @@ class Outbox:
         """Count the steps that were answered in a step's run."""
         return sum(1 for _ in self._place(step).parent.glob("*.json"))
 
+    def other_runs(self, step: Step) -> int:
+        """Count the other runs of a step's study in which something was answered."""
+        own = self._place(step).parent
+        runs = {stored.parent for stored in own.parent.glob("*/*.json")}
+        return len(runs - {own})
+
     def is_past(self, step: Step) -> bool:
         """Say whether a later round of a step's run was answered."""
         place = self._place(step)
@@ -100,12 +106,12 @@ class Outbox:
         return map(_read_line, self._stored())
 
     def _stored(self) -> Iterator[Path]:
-        return self.folder.glob("*/*.json")
+        return self.folder.glob("*/*/*.json")
 
     def _place(self, step: Step) -> Path:
         # A digest, because a run may be called `..`.
         run = digest_value([step.study, step.run, step.site])[:32]
-        return self.folder / run / _stem(step)
+        return self.folder / step.study[:32] / run / _stem(step)
 
 
 def _read_line(path: Path) -> Passage:

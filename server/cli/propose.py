@@ -41,5 +41,13 @@ def propose(study: Path, key: Path, out: Path) -> None:
             fix="run `leukofed-sim init-model STUDY`, and sign the study.yaml that it writes",
             local_detail=str(study),
         )
-    write_whole(out, proposal(found, read_key(key)).encode())
+    text = proposal(found, read_key(key))
+    try:
+        write_whole(out, text.encode())
+    except OSError as error:
+        raise ConfigError(
+            f"the signed study cannot be written: {error.strerror}",
+            fix="name a file in a folder that exists and that you may write to",
+            local_detail=str(out),
+        ) from error
     click.echo(f"study {found.digest}\n  signed; written to {out}")

@@ -234,7 +234,7 @@ def test_what_passes_is_asked_again_up_to_the_limit_and_nothing_else_is(
         (ErrorCode.NODE_UNAVAILABLE, ATTEMPTS),
         (ErrorCode.REPLY_MESSAGE_UNAVAILABLE, ATTEMPTS),
         (ErrorCode.CLIENT_APP_CRASHED, ATTEMPTS),
-        (ErrorCode.MESSAGE_UNAVAILABLE, 1),
+        (ErrorCode.MESSAGE_UNAVAILABLE, ATTEMPTS),
         (ErrorCode.LOAD_CLIENT_APP_EXCEPTION, 1),
         (RAISED, 1),
         (4711, 1),
@@ -282,3 +282,48 @@ def test_a_node_with_another_key_is_asked_nothing(tmp_path: Path) -> None:
     assert bench.town.asked("north") == []
     bench.town.public_keys["north"] = node_public_key(2)
     assert bench.run() == list(SITES)
+
+
+def test_a_site_whose_worker_is_away_is_asked_once_in_every_later_exchange(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.town.errors = {"north": errors("away", 99)}
+    assert bench.run() == ["east", "south"]
+    assert len(bench.town.asked("north")) == ATTEMPTS
+    assert bench.run() == ["east", "south"]
+    assert len(bench.town.asked("north")) == ATTEMPTS + 1
+    bench.town.errors = {}
+    assert bench.run() == list(SITES)  # and has all attempts again
+    bench.town.errors = {"north": errors("away", ATTEMPTS - 1)}
+    assert bench.run() == list(SITES)
+
+
+def test_a_silent_site_holds_an_exchange_up_to_its_deadline_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, deadline_s=0.6, grace_s=0.2)
+    bench.town.late_until = {"north": time.monotonic() + 1.2}
+    spent = []
+    for _ in range(2):
+        began = time.monotonic()
+        assert bench.run() == ["east", "south"]
+        spent.append(time.monotonic() - began)
+    assert spent[0] >= 0.6 > spent[1]
+    time.sleep(max(0.0, bench.town.late_until["north"] - time.monotonic()))
+    assert bench.run() == list(SITES)
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError])
+def test_a_reply_that_cannot_be_unpacked_costs_that_reply_only(
+    tmp_path: Path, error: type[Exception]
+) -> None:
+    bench = Bench(tmp_path)
+    pull = bench.town.pull_messages
+
+    def spoilt(message_ids: Iterable[str]) -> Iterable[Message]:
+        found = list(pull(message_ids))
+        if any(m.metadata.src_node_id == bench.town.numbers["north"] for m in found):
+            raise error
+        return found
+
+    bench.town.pull_messages = spoilt  # type: ignore[method-assign]
+    assert bench.run() == ["east", "south"]
+    (event,) = bench.events("rejected")
+    assert error.__name__ in event["problem"]

@@ -43,10 +43,21 @@ def test_every_run_has_launches_of_its_own(tmp_path: Path, other: dict[str, str]
     assert refused(launches, 8)
 
 
-def test_a_disk_that_refuses_costs_no_more_than_the_memory_of_the_next_worker(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("kept", [b"", b"x", b"\xff"])
+def test_launches_that_cannot_be_read_are_not_taken_for_none(tmp_path: Path, kept: bytes) -> None:
+    Launches(tmp_path).admit(signed(9))
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(kept)
+    with pytest.raises(Unanswered) as raised:
+        Launches(tmp_path).admit(signed(3))
+    assert raised.value.trouble is Trouble.NO_RECORDS
+    assert str(file) in raised.value.local_detail
+
+
+def test_a_launch_that_cannot_be_kept_is_not_worked_for(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     launches = Launches(tmp_path / "file" / "launches")
-    assert [refused(launches, launch) for launch in (5, 4)] == [False, True]
-    assert not refused(Launches(launches.folder), 4)
+    for _ in range(2):
+        with pytest.raises(Unanswered) as raised:
+            launches.admit(signed(5))
+        assert raised.value.trouble is Trouble.NO_RECORDS

@@ -193,3 +193,17 @@ def test_any_other_text_is_not_passed_on(
         relay(message(), folder / "w.sock", away_s=0.1)
     assert raised.value.trouble == trouble
     assert "ward-7" not in str(raised.value)
+
+
+def test_a_worker_that_dies_of_a_request_is_given_up(folder: Path) -> None:
+    handed = []
+
+    def dies(pieces: Iterator[Piece], context: grpc.ServicerContext) -> Iterator[Piece]:
+        handed.append(sum(len(piece.data) for piece in pieces))
+        yield Piece()
+        context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")  # as gRPC tells of a death
+
+    with answering(folder / "worker.sock", dies):
+        trouble = trouble_of(lambda: relay(message(), folder / "worker.sock", away_s=60.0))
+    assert trouble is Trouble.FAILED
+    assert handed == 4 * [len(message())]

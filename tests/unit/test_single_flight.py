@@ -207,17 +207,22 @@ def test_closing_while_another_waits_ends_both_and_says_when_work_goes_on() -> N
     assert trouble_of(first) == Trouble.SUPERSEDED  # not to be asked again: a newer one was there
 
 
+class PanicException(BaseException):
+    """As those libraries raise it: no Exception."""
+
+
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [
         (ZeroDivisionError("/data/ward-7"), Trouble.FAILED),
         (MemoryError(), Trouble.FAILED),
-        (DataError("4 images are gone", fix="restore them"), Trouble.FAILED),
+        (DataError("4 images are gone", fix="restore them"), Trouble.NO_RECORDS),
+        (PanicException("at ward.rs:7"), Trouble.FAILED),
         (WireError("part 'w' is not what its digest says", fix="x"), Trouble.NOT_A_REQUEST),
     ],
 )
 def test_a_failure_is_told_in_a_word_and_the_next_request_is_served(
-    error: Exception, trouble: Trouble, caplog: pytest.LogCaptureFixture
+    error: BaseException, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = [error]
 
