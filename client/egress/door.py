@@ -39,7 +39,7 @@ class Door:
         self.limits = limits
         self.log = EgressLog(state / "egress.jsonl")
         self.outbox = Outbox(state / "outbox")
-        self._owed: Passage | None = None  # a release whose line the disk refused
+        self._owed: list[Passage] = []  # lines that the disk refused
         self._told: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._complete()
 
@@ -124,8 +124,11 @@ class Door:
         line = passage(request, reply)
         with _disk():
             self.outbox.store(request.step, line, reply)
-            self._owed = line
-            head = self._log(line)
+            try:
+                head = self._log(line)
+            except (OSError, CorruptFile):
+                self._owed.append(line)
+                raise
         return with_head(reply, head)
 
     def turn_away(self, request: Request, reply: bytes, local_detail: str = "") -> bytes:
@@ -158,12 +161,12 @@ class Door:
         return with_head(reply, head)
 
     def _log(self, line: Passage) -> LogHead:
-        """Append a line; before it, one that the disk refused though its reply was stored."""
-        if self._owed not in (None, line) and self._owed not in self.log:
-            self.log.append(self._owed)
-        head = self.log.append(line)
-        self._owed = None
-        return head
+        """Append a line; before it, those of stored replies that the disk refused."""
+        while self._owed:
+            if self._owed[0] not in self.log:
+                self.log.append(self._owed[0])
+            self._owed.pop(0)
+        return self.log.append(line)
 
     def _complete(self) -> None:
         """Add the line that a process, killed between outbox and log, left out.

@@ -99,6 +99,7 @@ def test_a_request_that_is_too_large_is_turned_away_before_it_is_all_there() -> 
     sent: list[int] = []
 
     def endless() -> Iterator[Piece]:
+        yield Piece(data=message())  # without a signature it would end sooner
         while len(sent) < 100_000:
             sent.append(1)
             yield Piece(data=bytes(MOST_PIECE))
