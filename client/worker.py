@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from common.signing import public_key
 
 _LOG = logging.getLogger("leukofed.worker")
 _LONGEST_PATH = 107  # bytes of a Unix socket's path, on Linux
+_GET_INTERFACE_FLAGS = 0x8913  # SIOCGIFFLAGS of Linux; bit 0 of the flags: it is up
 _STOP_S = 60.0  # how long a stop waits for the batch in progress
 
 
@@ -100,8 +102,23 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
 
 
 def reachable_networks() -> list[str]:
-    """List the network interfaces of this process, the loopback left out."""
-    return [name for _, name in socket.if_nameindex() if name != "lo"]
+    """List the network interfaces of this process that are up, the loopback left out.
+
+    A fresh network namespace may hold tunnels, which are down. /sys would tell of the namespace in
+    which it was mounted: the kernel is asked instead, and where it does not say, as on macOS, an
+    interface counts.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        return [name for _, name in socket.if_nameindex() if name != "lo" and _is_up(name, probe)]
+
+
+def _is_up(interface: str, probe: socket.socket) -> bool:
+    try:
+        asked = struct.pack("16sh22x", os.fsencode(interface), 0)
+        told = fcntl.ioctl(probe, _GET_INTERFACE_FLAGS, asked)
+    except OSError:
+        return True
+    return bool(struct.unpack_from("16xh", told)[0] & 1)
 
 
 def _stopped_by_signal() -> threading.Event:

@@ -22,8 +22,10 @@ def test_each_study_is_sound_and_named_like_its_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SITES, ids=lambda path: path.name)
-def test_each_site_file_is_sound(path: Path) -> None:
-    assert load_site_config(path).name
+def test_each_site_file_is_sound_and_ready_for_a_worker(path: Path) -> None:
+    config = load_site_config(path)
+    assert config.name
+    assert config.coordinator is not None
 
 
 def test_the_papers_study_is_the_default_one() -> None:

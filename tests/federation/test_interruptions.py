@@ -15,22 +15,25 @@ from client.site import Site
 from client.site_config import Cache
 from common.log_head import split_head
 from common.wire import Reply, decode_reply, encode_request
-from common.worker_pb2 import Outlook, Piece
+from common.worker_pb2 import Piece
 from tests.support.coordinator import fit, signed, worker_study
 from tests.support.processes import Process, wait_until
-from tests.support.worker_process import Aside, WorkerSite
+from tests.support.worker_process import Aside, WorkerSite, trains
 
 pytestmark = pytest.mark.slow
-LONG = worker_study("long", head_epochs=2000)
-LONGER = worker_study("longer", head_epochs=6000)
-"""Their rounds take seconds."""
+LONG = worker_study("long", head_epochs=6000)
+"""Its first round takes seconds, several times as many as it takes to look at it."""
 ENDLESS = worker_study("endless", head_epochs=10**7)
 _STOPS_S = 30.0
 _RELAY = """\
 import sys
+import time
 from pathlib import Path
 from client.relay import relay
-message, socket = map(Path, sys.argv[1:])
+message, socket, go = map(Path, sys.argv[1:])
+print("ready", flush=True)
+while not go.exists():
+    time.sleep(0.01)
 message.with_suffix(".reply").write_bytes(relay(message.read_bytes(), socket))
 """
 
@@ -39,14 +42,9 @@ message.with_suffix(".reply").write_bytes(relay(message.read_bytes(), socket))
 def site(tmp_path: Path) -> Iterator[WorkerSite]:
     site = WorkerSite(tmp_path / "site")
     site.approve(LONG)
-    site.approve(LONGER, "longer.yaml")
     site.approve(ENDLESS, "endless.yaml")
     with site:
         yield site
-
-
-def is_fitting(outlook: Outlook) -> bool:
-    return outlook.activity == Outlook.WORKING and outlook.seconds > 0.5
 
 
 def content(reply: Reply) -> tuple[object, ...]:
@@ -79,7 +77,7 @@ def test_one_request_survives_a_stop_and_a_kill_of_the_worker(site: WorkerSite) 
     message = signed(request, site.key)
     work = Aside(lambda: relay(message, site.socket))
 
-    site.wait_for(is_fitting, "work")
+    site.wait_for(trains, "work")
     assert site.worker.stop(_STOPS_S) == 0
     assert "stopping after the batch in progress" in site.log()
     assert not site.socket.exists()
@@ -88,7 +86,7 @@ def test_one_request_survives_a_stop_and_a_kill_of_the_worker(site: WorkerSite) 
     assert site.passages("done") == []
 
     site.start()
-    site.wait_for(is_fitting, "work after the stop")
+    site.wait_for(trains, "work after the stop")
     site.worker.kill()
     assert site.socket.exists()  # left behind
     assert site.released() == set()
@@ -106,25 +104,31 @@ def test_one_request_survives_a_stop_and_a_kill_of_the_worker(site: WorkerSite) 
 
 def test_a_killed_carrier_costs_no_second_computation(site: WorkerSite, tmp_path: Path) -> None:
     message = tmp_path / "request.bin"
-    message.write_bytes(signed(fit(LONGER, 1), site.key))
-    command = [sys.executable, "-c", _RELAY, message, site.socket]
-    carriers = [Process(command, tmp_path / f"carrier-{number}.log") for number in range(3)]
+    message.write_bytes(signed(fit(LONG, 1), site.key))
+    goes = [tmp_path / f"go-{number}" for number in range(3)]
+    carriers = [
+        Process([sys.executable, "-c", _RELAY, message, site.socket, go], go.with_suffix(".log"))
+        for go in goes
+    ]
     try:
-        for number, carrier in enumerate(carriers[:2]):
+        for carrier in carriers:  # they are slow to start: it is done before the work begins
             carrier.start()
+        for carrier in carriers:
+            wait_until(lambda carrier=carrier: "ready" in carrier.text(), 60.0, "a carrier")  # type: ignore[misc]
+        for carrier, go in list(zip(carriers, goes, strict=True))[:2]:
+            go.touch()
             wait_until(lambda: connections(site) > 0, 60.0, "a carrier", every_s=0.02)
-            site.wait_for(is_fitting, "work")
-            assert carrier.is_alive, f"carrier {number}: {carrier.text()}"
+            site.wait_for(trains, "work")
+            assert carrier.is_alive, carrier.text()
             carrier.kill()
             wait_until(lambda: connections(site) == 0, 60.0, "its end", every_s=0.02)
         assert site.passages() == []
-        carriers[2].start()
+        goes[2].touch()
         wait_until(lambda: not carriers[2].is_alive, 120.0, "the last carrier")
         body = split_head(message.with_suffix(".reply").read_bytes())[1]
     finally:
         for carrier in carriers:
-            if carrier.is_alive:
-                carrier.kill()
+            carrier.close()
     assert decode_reply(body).status == "done"
     assert split_head(relay(message.read_bytes(), site.socket))[1] == body
     (line,) = site.passages()
@@ -135,7 +139,7 @@ def test_a_killed_carrier_costs_no_second_computation(site: WorkerSite, tmp_path
 def test_an_endless_fit_and_an_open_stream_do_not_hold_up_a_stop(site: WorkerSite) -> None:
     message = signed(fit(ENDLESS, 1), site.key)
     Aside(lambda: relay(message, site.socket, away_s=0.0))
-    site.wait_for(is_fitting, "work")
+    site.wait_for(trains, "work")
     done = threading.Event()
     with grpc.insecure_channel(f"unix:{site.socket}") as channel:
         open_stream(channel, done)

@@ -1,16 +1,17 @@
 """A federation of real processes, with TLS and walls, computes what the simulation computes."""
 
+import os
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from common.log_head import heads_told
-from tests.support.federation import Federation, Site
+from tests.support.federation import Federation
+from tests.support.hospital import Site
 from tests.support.processes import BIN
 from tests.support.small_federation import digests, federation, in_process, open_folder
-from tests.support.walls import CARRIER_USER, GROUP
+from tests.support.walls import has_way_out
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 def test_a_federation_ends_with_the_bits_of_the_simulation() -> None:
     with open_folder() as folder:
         alone = in_process(folder)
-        with federation(folder, {}) as running:
+        with federation(folder) as running:
             if running.walls:
                 for site in running.sites.values():
                     the_worker_has_no_network(site)
@@ -33,27 +34,41 @@ def test_a_federation_ends_with_the_bits_of_the_simulation() -> None:
 
 
 def the_worker_has_no_network(site: Site) -> None:
-    lines = Path(f"/proc/{site.worker.pid}/net/dev").read_text(encoding="ascii").splitlines()
-    assert [line.split(":")[0].strip() for line in lines[2:]] == ["lo"]
+    assert not has_way_out(site.worker.pid)
     assert "there is no wall" not in site.worker.text()
 
 
 def the_carrier_sees_the_socket_and_nothing_else(site: Site, running: Federation) -> None:
-    image = next(iter(Path(running.prepared.virtual.images).rglob("*.png")))
+    virtual, run = running.prepared.virtual, running.run.path
+    image = next(iter(virtual.images.rglob("*.png")))
+    assert image.stat().st_mode & 0o004  # only the wall keeps it from others
     site.state.mkdir(exist_ok=True)
-    secrets = (image, site.state, site.folder / "site.yaml", running.home / "signing.pem")
-    for secret in secrets:
-        assert as_carrier(["ls" if secret.is_dir() else "cat", str(secret)]) != 0, secret
-    other = next(other for other in running.sites.values() if other is not site)
-    assert as_carrier(["cat", str(other.folder / "site.yaml")]) != 0
-    assert as_carrier(["cat", str(site.link / "node.key")]) == 0
-    assert as_carrier(["test", "-w", str(site.socket)]) == 0
-    assert as_carrier(["test", "-w", str(site.desk)]) != 0
+    files = (
+        image, virtual.manifest, running.home / "signing.pem", site.folder / "site.yaml",
+        run / "study.yaml", *(other.link / "node.key" for other in others(site, running)),
+    )  # fmt: skip
+    for file in files:
+        assert file.is_file()
+        assert as_carrier(site, ["cat", str(file)]) != 0, file
+        assert as_carrier(site, ["cat", os.path.relpath(file, site.link)]) != 0, file
+    folders = (virtual.images, virtual.cache.folder, site.state, site.folder)
+    for folder in folders:
+        assert folder.is_dir()
+        assert as_carrier(site, ["ls", str(folder)]) != 0, folder
+    assert as_carrier(site, ["cat", str(site.link / "node.key")]) == 0
+    assert as_carrier(site, ["test", "-w", str(site.socket)]) == 0
+    assert as_carrier(site, ["test", "-w", str(site.desk)]) != 0
+    assert as_carrier(site, ["test", "-w", str(site.socket.parent)]) != 0
 
 
-def as_carrier(command: Sequence[str]) -> int:
-    user = ["setpriv", f"--reuid={CARRIER_USER}", f"--regid={GROUP}", "--clear-groups"]
-    return subprocess.run([*user, *command], capture_output=True, check=False).returncode
+def others(site: Site, running: Federation) -> list[Site]:
+    return [other for other in running.sites.values() if other is not site]
+
+
+def as_carrier(site: Site, command: Sequence[str]) -> int:
+    """Run a command in the very view that the site's SuperNode has; return its exit code."""
+    words = [*site.carrier_wall, *command]
+    return subprocess.run(words, cwd=site.link, capture_output=True, check=False).returncode
 
 
 def every_site_answered_everything(running: Federation) -> None:

@@ -25,7 +25,7 @@ def test_a_run_whose_every_process_was_killed_ends_with_the_same_bits() -> None:
     """Worker, carrier, SuperNode, ServerApp and SuperLink, each once; and a stop by hand."""
     with open_folder() as folder:
         undisturbed = in_process(folder, **SLOW)
-        with federation(folder, {}, **SLOW) as running:
+        with federation(folder, **SLOW) as running:
             flower_run = running.launch()
             lost = {"worker": kill_a_worker(running)}
             lost["carrier"] = kill_a_carrier(running)

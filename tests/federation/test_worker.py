@@ -24,7 +24,8 @@ from tests.support.coordinator import (
     worker_study,
 )
 from tests.support.processes import BIN, ENVIRONMENT
-from tests.support.worker_process import IMAGES, NAME, Aside, WorkerSite
+from tests.support.walls import has_way_out
+from tests.support.worker_process import IMAGES, NAME, Aside, WorkerSite, trains
 
 pytestmark = pytest.mark.slow
 ENDLESS = worker_study("endless", head_epochs=10**7)
@@ -53,16 +54,10 @@ def cached(site: WorkerSite) -> int:
     return sum(len(path.read_text().splitlines()) for path in keys)
 
 
-def at_work(outlook: Outlook) -> bool:
-    """Whether the fronts are done, and the heads are being trained."""
-    return outlook.activity == Outlook.WORKING and outlook.seconds > 0.3
-
-
 def test_it_has_no_network(site: WorkerSite) -> None:
     if not site.has_wall:
         pytest.skip("only root can take the network away from a process")
-    lines = Path(f"/proc/{site.worker.pid}/net/dev").read_text().splitlines()[2:]
-    assert [line.partition(":")[0].strip() for line in lines] == ["lo"]
+    assert not has_way_out(site.worker.pid)
     assert "there is no wall" not in site.log()
 
 
@@ -102,7 +97,7 @@ def test_its_status_is_told_at_its_desk(site: WorkerSite) -> None:
     request = fit(ENDLESS, 1, "status")
     message = signed(request, site.key)
     work = Aside(lambda: relay(message, site.socket))
-    site.wait_for(at_work, "work")
+    site.wait_for(trains, "work")
     shown = status(site)
     assert "working, up for" in shown
     assert f"study {ENDLESS.digest[:12]}: backbones, round 1" in shown
@@ -113,7 +108,7 @@ def test_its_status_is_told_at_its_desk(site: WorkerSite) -> None:
 
     # What is not newer finds the site busy; what is newer takes the place.
     with pytest.raises(Unanswered) as busy:
-        relay(signed(census(STUDY, "other"), site.key), site.socket)
+        relay(signed(census(STUDY, "other"), site.key), site.socket, away_s=0.1)
     assert busy.value.trouble is Trouble.BUSY
     newer = signed(census(STUDY, "newer"), site.key, LAUNCH + 1)
     assert decode_reply(split_head(relay(newer, site.socket))[1]).status == "done"
@@ -138,11 +133,11 @@ def test_approving_and_withdrawing_take_effect_at_once(site: WorkerSite, tmp_pat
 
 
 def test_nothing_is_released_for_a_study_that_was_withdrawn_meanwhile(site: WorkerSite) -> None:
-    study = worker_study("withdrawn", head_epochs=1000)
+    study = worker_study("withdrawn", head_epochs=4000)
     path = site.approve(study, "withdrawn.yaml")
     message = signed(fit(study, 1, "withdrawn"), site.key)
     work = Aside(lambda: relay(message, site.socket))
-    site.wait_for(at_work, "work")
+    site.wait_for(trains, "work")
     path.unlink()
     reply = decode_reply(split_head(work.outcome())[1])
     assert reply.status == "refused"

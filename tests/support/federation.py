@@ -2,17 +2,20 @@
 
 Every party has a folder and a Flower home of its own; TLS and node authentication are on. Where
 the walls can be built (as root, on Linux), the workers run without a network, and the SuperNodes
-as a user who can read neither images nor outboxes.
+as a user whose view of the file system holds neither images nor weights, and of all that the
+federation keeps nothing but the node's own folder.
 """
 
 import json
 import os
+import secrets
 import shutil
 import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,104 +24,17 @@ import httpx
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from client.app import SOCKET_VARIABLE
 from common.proposal import proposal
 from common.signing import new_key, public_half, read_key, write_key
 from common.study.schema import Study
-from common.whole_file import write_whole
-from common.yaml_file import dump_yaml
 from server.run_folder import RunFolder
 from simulations.prepare import Prepared
-from tests.support.keys import site_node_key, write_certificates
+from tests.support.hospital import Site
+from tests.support.keys import write_certificates
 from tests.support.processes import BIN, ENVIRONMENT, ROOT, Process, free_port, wait_until
-from tests.support.walls import CARRIER_USER, WORKER_USER, can_wall, hand_over, wall
+from tests.support.walls import can_wall
 
 _HEALTHY_S, _ONLINE_S, _ASK_EVERY_S = 60.0, 120.0, 15.0
-
-
-class Site:
-    """One hospital: its files, its worker and its SuperNode.
-
-    Args:
-        name: as in the study.
-        folder: its own; on this machine, but no other party looks into it.
-        sockets: a short folder for its sockets.
-        node: the SuperNode's command line, without its key and its port.
-        images: folders of images, manifest and weights.
-        walls: whether worker and SuperNode are different users, and the worker has no network.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        folder: Path,
-        sockets: Path,
-        node: Sequence[object],
-        images: Sequence[Path],
-        walls: bool,
-    ) -> None:
-        self.name = name
-        self.folder = folder
-        self.socket = sockets / "worker.sock"
-        self.desk = sockets / "desk.sock"
-        self.state = folder / "state"
-        self.link = folder.with_name(f"{name}-link")  # the SuperNode's own folder
-        self.public_key = ""
-        self._sockets = sockets
-        self._walls = walls
-        stage = sockets.parent / f"{name}-stage"
-        seen = [folder.parent, *images]
-        as_worker = wall(WORKER_USER, stage, seen, network=False) if walls else []
-        as_carrier = wall(CARRIER_USER, stage, seen, network=True) if walls else []
-        self.worker = Process(
-            [*as_worker, BIN / "leukofed-site", "worker", "--site-file", folder / "site.yaml",
-             "--approved", folder / "approved", "--socket", self.socket],
-            folder / "worker.log",
-            {"HOME": str(folder)},
-        )  # fmt: skip
-        self.node = Process(
-            [*as_carrier, BIN / "flower-supernode", *node,
-             "--auth-supernode-private-key", self.link / "node.key", "--port", free_port()],
-            self.link / "node.log",
-            {
-                "FLWR_HOME": str(self.link / "home"),
-                "HOME": str(self.link),
-                SOCKET_VARIABLE: str(self.socket),
-            },
-        )  # fmt: skip
-
-    def prepare(self, prepared: Prepared, coordinator: str, numerics: Any) -> None:
-        """Write the site file and the node's key."""
-        for part in (self.folder, self.folder / "approved", self.link, self._sockets):
-            part.mkdir(parents=True, exist_ok=True)
-        own = prepared.virtual.config(self.name)
-        cache = own.cache.model_copy(update={"folder": self.folder / "cache"})
-        changes = {
-            "state": self.state, "cache": cache, "coordinator": coordinator, "numerics": numerics,
-        }  # fmt: skip
-        config = own.model_copy(update=changes)
-        (self.folder / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
-        self.public_key = site_node_key(self.link / "node.key")
-        if self._walls:
-            hand_over(self.folder, WORKER_USER, 0o700)
-            hand_over(self.link, CARRIER_USER, 0o700)
-            hand_over(self._sockets, WORKER_USER, 0o750)
-
-    def approve(self, text: str) -> None:
-        """Put a signed study into the folder of approved studies."""
-        write_whole(self.folder / "approved" / "study.yaml", text.encode())
-        (self.folder / "approved" / "study.yaml").chmod(0o644)
-
-    def start(self) -> None:
-        """Start worker and SuperNode."""
-        self.worker.start()
-        self.node.start()
-
-    def stop(self) -> None:
-        """Stop both."""
-        for process in (self.node, self.worker):
-            if process.is_alive:
-                process.stop()
 
 
 class Federation:
@@ -146,28 +62,34 @@ class Federation:
         self.prepared = prepared
         self.run = run
         self.walls = can_wall() if walls is None else walls
-        self.port = free_port()
+        self.port = 0  # chosen when the SuperLink is started for the first time
         self.home = folder / "coordinator"
         self.key = self._signing_key()
         self._launch = {"synthetic": synthetic, **launch}
-        self._sockets = Path(tempfile.mkdtemp(prefix="lkf-"))
+        # Made at the start; a socket's path is short.
+        self._sockets = Path(tempfile.gettempdir()) / f"lkf-{secrets.token_hex(6)}"
         keys = folder / "keys"
         self.ca = keys / "ca.crt"
         self.link = Process(
-            [BIN / "flower-superlink", "--host", "127.0.0.1", "--port", self.port,
+            [BIN / "flower-superlink", "--host", "127.0.0.1", "--port", lambda: self.port,
              "--ssl-ca-certfile", self.ca, "--ssl-certfile", keys / "server.crt",
              "--ssl-keyfile", keys / "server.key", "--enable-supernode-auth",
              "--disable-runtime-dependency-installation", "--database", self.home / "state.db"],
             self.home / "superlink.log",
             {"FLWR_HOME": str(self.home)},
         )  # fmt: skip
-        node = ["--superlink", f"127.0.0.1:{self.port}", "--root-certificates", self.ca]
         virtual = prepared.virtual
-        seen = [virtual.folder, virtual.images, *([virtual.weights] if virtual.weights else [])]
+        images = [virtual.images, *([virtual.weights] if virtual.weights else [])]
         self.sites = {
-            name: Site(name, folder / "sites" / name, self._sockets / name, node, seen, self.walls)
+            name: Site(
+                name, folder / "sites" / name, self._sockets / name,
+                lambda: f"127.0.0.1:{self.port}",
+                seen=[virtual.folder, *images],
+                hidden=[*images, virtual.cache.folder, virtual.folder, folder],
+                walls=self.walls,
+            )
             for name in prepared.study.sites
-        }
+        }  # fmt: skip
 
     def _signing_key(self) -> Ed25519PrivateKey:
         """Return the coordinator's key; one that an earlier start made goes on to be used."""
@@ -184,18 +106,23 @@ class Federation:
 
     def __enter__(self) -> Self:
         """Make keys and certificates, start every process, admit the sites."""
+        try:
+            self._prepare()
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _prepare(self) -> None:
         write_certificates(self.ca.parent)
         for part in self.home.glob("state.db*"):
             part.unlink()  # an earlier start's: its nodes are registered anew
-        (self.home / "config.toml").write_text(
-            '[superlink]\ndefault = "own"\n\n[superlink.own]\n'
-            f'address = "127.0.0.1:{self.port}"\nroot-certificates = "{self.ca}"\n',
-            encoding="utf-8",
-        )
+        self._sockets.mkdir()
         self._sockets.chmod(0o755)
         text = proposal(self.study, self.key)
         for site in self.sites.values():
-            site.prepare(self.prepared, public_half(self.key), self.prepared.virtual.numerics)
+            site.prepare(self.prepared, public_half(self.key), self.ca)
             site.approve(text)
         launch = {
             "run": str(self.run.path),
@@ -204,18 +131,21 @@ class Federation:
             **self._launch,
         }
         (self.folder / "launch.yaml").write_text(yaml.safe_dump(launch), encoding="utf-8")
+
+    def _start(self) -> None:
+        self.port = free_port()
+        (self.home / "config.toml").write_text(
+            '[superlink]\ndefault = "own"\n\n[superlink.own]\n'
+            f'address = "127.0.0.1:{self.port}"\nroot-certificates = "{self.ca}"\n',
+            encoding="utf-8",
+        )
         self.link.start()
-        try:
-            self.wait_healthy()
-            for site in self.sites.values():
-                key = site.link / "node.pub"
-                self.flwr("supernode", "register", key, "own", "--name", site.name)
-                site.start()
-            self.wait_online(list(self.sites))
-        except BaseException:
-            self.close()
-            raise
-        return self
+        self.wait_healthy()
+        for site in self.sites.values():
+            key = site.link / "node.pub"
+            self.flwr("supernode", "register", key, "own", "--name", site.name)
+            site.start()
+        self.wait_online(list(self.sites))
 
     def __exit__(
         self,
@@ -226,12 +156,12 @@ class Federation:
         self.close()
 
     def close(self) -> None:
-        """Stop every process."""
-        for site in self.sites.values():
-            site.stop()
-        if self.link.is_alive:
-            self.link.stop()
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        """End every process, and what each of them left behind."""
+        with ExitStack() as ends:
+            ends.callback(shutil.rmtree, self._sockets, ignore_errors=True)
+            ends.callback(self.link.close)
+            for site in self.sites.values():
+                ends.callback(site.close)
 
     def launch(self) -> str:
         """Submit a run, new or resumed; return Flower's number for it."""
@@ -271,6 +201,8 @@ class Federation:
         context = ssl.create_default_context(cafile=self.ca)
 
         def answers() -> bool:
+            if not self.link.is_alive:
+                raise RuntimeError(f"the SuperLink has ended: {self.link.text()}")
             try:
                 found = httpx.get(f"https://127.0.0.1:{self.port}/health", verify=context)
             except httpx.HTTPError:

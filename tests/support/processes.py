@@ -21,7 +21,13 @@ ENVIRONMENT = {
 
 
 class Process:
-    """A process in a group of its own, so that its children end with it."""
+    """A process in a group of its own, so that its children end with it.
+
+    Args:
+        command: its words; a function among them is called whenever the process is started.
+        log: where its output is appended; it runs in this file's folder.
+        environment: what is added to this process's own.
+    """
 
     def __init__(
         self,
@@ -29,10 +35,11 @@ class Process:
         log: Path,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.command = [str(word) for word in command]
         self.log = log
+        self._command = command
         self._environment = {**os.environ, **ENVIRONMENT, **(environment or {})}
         self._running: subprocess.Popen[bytes] | None = None
+        self._groups: list[int] = []
 
     @property
     def pid(self) -> int:
@@ -46,25 +53,34 @@ class Process:
 
     def start(self) -> "Process":
         """Start it, appending to its log."""
+        words = [str(word() if callable(word) else word) for word in self._command]
         with self.log.open("ab") as log:
             self._running = subprocess.Popen(
-                self.command, env=self._environment, stdout=log, stderr=subprocess.STDOUT,
+                words, env=self._environment, stdout=log, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL, start_new_session=True, cwd=self.log.parent,
             )  # fmt: skip
+        self._groups.append(self._running.pid)
         return self
 
     def stop(self, wait_s: float = 30.0) -> int:
-        """Ask it to end, by SIGTERM; return its exit code."""
+        """Ask it to end, by SIGTERM; return its exit code. What it left behind is ended too."""
         started = self._started()
+        try:
+            if self.is_alive:
+                started.terminate()
+                try:
+                    started.wait(wait_s)
+                except subprocess.TimeoutExpired:
+                    started.kill()
+            return started.wait()
+        finally:
+            self._end_groups()
+
+    def close(self) -> None:
+        """End it, and what it left behind each time it was started; it may have ended by now."""
         if self.is_alive:
-            started.terminate()
-            try:
-                started.wait(wait_s)
-            except subprocess.TimeoutExpired:
-                started.kill()
-        code = started.wait()
-        self._end_group()
-        return code
+            self.stop()
+        self._end_groups()
 
     def kill(self) -> None:
         """End it by SIGKILL; its children are left to find out for themselves."""
@@ -75,13 +91,14 @@ class Process:
         """Return what it has logged so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def _end_group(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._started().pid, signal.SIGKILL)
+    def _end_groups(self) -> None:
+        while self._groups:
+            with suppress(ProcessLookupError, PermissionError):  # the latter: macOS, of zombies
+                os.killpg(self._groups.pop(), signal.SIGKILL)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._running is None:
-            raise RuntimeError(f"not started: {self.command[0]}")
+            raise RuntimeError(f"not started: {self._command[0]}")
         return self._running
 
 

@@ -9,6 +9,7 @@ with the same command.
 
 import argparse
 import json
+import signal
 import sys
 import threading
 import time
@@ -49,6 +50,12 @@ def prepared_run(
     return found, prepared, run
 
 
+def federation_of(scenario: Scenario, prepared: Prepared, run: RunFolder) -> Federation:
+    """Return the federation that computes a run; what it keeps lies in the run's folder."""
+    synthetic = scenario.data.kind == "synthetic"
+    return Federation(run.path / "federation", prepared, run, synthetic=synthetic)
+
+
 def conduct(federation: Federation, console: Console) -> str:
     """Launch the run and show its progress; return how it ended."""
     seen = federation.run.path / "progress.log"
@@ -81,8 +88,17 @@ def conduct(federation: Federation, console: Console) -> str:
         follower.join()
 
 
+def _interrupt(*_: object) -> None:
+    """Let SIGTERM end a run as Ctrl-C does; a second one must not keep the first from it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenario", nargs="?", default="synthetic")
     parser.add_argument("--data", type=Path)
@@ -96,13 +112,12 @@ def main() -> None:
     began = time.monotonic()
     try:
         scenario, prepared, run = prepared_run(asked.scenario, places, console)
-        synthetic = scenario.data.kind == "synthetic"
-        federation = Federation(run.path / "federation", prepared, run, synthetic=synthetic)
+        federation = federation_of(scenario, prepared, run)
         console.print(
             f"Starting a SuperLink, and a worker and a SuperNode for each of "
             f"{', '.join(prepared.study.sites)}"
             + (
-                "; workers without a network, carriers as another user"
+                "; workers without a network, carriers without images, as another user"
                 if federation.walls
                 else "; as one user, so there is no wall between images and network here"
             )

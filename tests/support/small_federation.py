@@ -1,7 +1,7 @@
 """The small scenario twice: in one process, and prepared to be run by real processes."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ from common.metrics import RunMetrics, load_metrics
 from server.progress import PlainProgress
 from simulations.prepare import Places
 from tests.support.federation import Federation
-from tests.support.run_federation import prepared_run
+from tests.support.run_federation import federation_of, prepared_run
 from tests.support.small_scenario import run_small, write_scenario
-from tests.support.walls import WORKER_USER, hand_over
 
 BITWISE = ("backbones.safetensors", "fusion.safetensors", "booster.ubj", "study.yaml")
 """Files of a release that are the same, byte for byte, in runs that computed the same model."""
@@ -36,17 +35,13 @@ def in_process(folder: Path, **scenario: Any) -> Path:
         return run_small(write_scenario(folder, **scenario), folder / "single", watch).path
 
 
-def federation(folder: Path, launch: Mapping[str, Any], **scenario: Any) -> Federation:
-    """Prepare the scenario as a federation, computing as `in_process` does."""
+def federation(folder: Path, **scenario: Any) -> Federation:
+    """Prepare the scenario as `make federation` does, computing as `in_process` does."""
     numerics = folder / "numerics.json"
     numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
     places = Places(None, None, folder / "runs", folder / "cache", numerics=numerics)
     path = write_scenario(folder, **scenario)
-    _, prepared, run = prepared_run(path, places, Console(stderr=True))
-    made = Federation(folder / "federation", prepared, run, **launch)
-    if made.walls:  # a hospital's images are its worker's
-        hand_over(prepared.virtual.images, WORKER_USER, 0o700)
-    return made
+    return federation_of(*prepared_run(path, places, Console(stderr=True)))
 
 
 def digests(run: Path) -> dict[str, str]:

@@ -115,7 +115,11 @@ class WorkerSite:
         return self
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(
         self,
@@ -127,9 +131,10 @@ class WorkerSite:
 
     def close(self) -> None:
         """End the worker and remove its sockets."""
-        if self.worker.is_alive:
-            self.worker.stop()
-        shutil.rmtree(self.sockets, ignore_errors=True)
+        try:
+            self.worker.close()
+        finally:
+            shutil.rmtree(self.sockets, ignore_errors=True)
 
     def outlook(self) -> Outlook:
         """Ask the worker how things stand."""
@@ -157,6 +162,19 @@ class WorkerSite:
         """Verify the egress log; return its number of lines."""
         state = self.config.state
         return verify(EgressLog(state / "egress.jsonl"), Outbox(state / "outbox")).lines
+
+
+def trains(outlook: Outlook) -> bool:
+    """Whether the worker is in the midst of the backbones' first round, its images passed.
+
+    The studies that are looked at so have epochs for several times as long.
+    """
+    return (
+        outlook.activity == Outlook.WORKING
+        and (outlook.phase, outlook.round) == (Outlook.BACKBONES, 1)
+        and outlook.done == outlook.of
+        and outlook.seconds > 0.5
+    )
 
 
 class Aside:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import grpc
+import pytest
 
 from client.launches import Launches
 from client.service import WorkerService, carrier_server, desk_server
@@ -148,10 +149,12 @@ def answering(socket: Path, handle: Handle) -> Iterator[None]:
     )
     service = grpc.method_handlers_generic_handler("leukofed.Worker", {"Handle": method})
     server.add_generic_rpc_handlers((service,))
-    server.add_insecure_port(f"unix:{socket}")
-    server.start()
-    yield
-    server.stop(grace=None).wait()
+    try:
+        server.add_insecure_port(f"unix:{socket}")
+        server.start()
+        yield
+    finally:
+        server.stop(grace=None).wait()
 
 
 def call(channel: grpc.Channel, *data: bytes) -> Iterator[Piece]:
@@ -162,3 +165,16 @@ def call(channel: grpc.Channel, *data: bytes) -> Iterator[Piece]:
         response_deserializer=Piece.FromString,
     )
     return handle(Piece(data=piece) for piece in data)
+
+
+def pieces_of(worker: Worker, *data: bytes) -> list[bytes]:
+    """Return the pieces that a worker answers to a message in these pieces."""
+    with grpc.insecure_channel(f"unix:{worker.socket}") as channel:
+        return [piece.data for piece in call(channel, *data)]
+
+
+def turned_away(worker: Worker, *data: bytes) -> tuple[grpc.StatusCode, str]:
+    """Return code and text with which a worker turns a message away."""
+    with pytest.raises(grpc.RpcError) as raised:
+        pieces_of(worker, *data)
+    return raised.value.code(), raised.value.details() or ""

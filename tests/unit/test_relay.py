@@ -21,7 +21,7 @@ from common.troubles import Trouble, Unanswered
 from common.wire import encode_request
 from common.worker_pb2 import Piece
 from tests.support.exchanges import request
-from tests.support.workers import PATIENCE_S, Gate, Worker, answering, message
+from tests.support.workers import PATIENCE_S, Gate, Handle, Worker, answering, message
 
 
 @pytest.fixture
@@ -160,17 +160,33 @@ def test_half_a_reply_is_not_taken_for_a_whole_one(carriers: ThreadPoolExecutor)
         assert relayed.result(PATIENCE_S) == reply
 
 
-WORDS = sorted(set(Trouble) - {Trouble.AWAY, Trouble.STOPPING})
-
-
-@pytest.mark.parametrize("trouble", WORDS)
-def test_the_workers_own_word_is_believed(trouble: Trouble, folder: Path) -> None:
+def turning_away(trouble: Trouble, asked: list[bytes]) -> Handle:
     def turn_away(pieces: Iterator[Piece], context: grpc.ServicerContext) -> Iterator[Piece]:
+        asked.append(b"".join(piece.data for piece in pieces))
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, trouble.value)
         yield Piece()
 
-    with answering(folder / "w.sock", turn_away):
+    return turn_away
+
+
+PASSING = {Trouble.AWAY, Trouble.STOPPING, Trouble.BUSY}
+
+
+@pytest.mark.parametrize("trouble", sorted(set(Trouble) - PASSING))
+def test_the_workers_own_word_is_believed(trouble: Trouble, folder: Path) -> None:
+    asked: list[bytes] = []
+    with answering(folder / "w.sock", turning_away(trouble, asked)):
         assert trouble_of(lambda: relay(message(), folder / "w.sock")) == trouble
+    assert asked == [message()]
+
+
+@pytest.mark.parametrize("trouble", sorted(PASSING))
+def test_what_passes_is_waited_out_and_then_believed(trouble: Trouble, folder: Path) -> None:
+    asked: list[bytes] = []
+    with answering(folder / "w.sock", turning_away(trouble, asked)):
+        assert trouble_of(lambda: relay(message(), folder / "w.sock", away_s=0.9)) == trouble
+    assert len(asked) > 1
+    assert set(asked) == {message()}
 
 
 @pytest.mark.parametrize(

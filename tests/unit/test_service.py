@@ -1,52 +1,28 @@
-"""The worker's two services, at real sockets, around work without images."""
+"""The worker's service for carriers, at a real socket, around work without images."""
 
 import logging
 import os
-import shutil
-import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import grpc
 import pytest
 
-from client.desk import look
 from client.service import carrier_server
-from client.worker import _alone, _free
 from common.errors import ConfigError
 from common.pieces import MOST_PIECE
 from common.signing import new_key, sign_request
 from common.study.schema import Study
 from common.troubles import Trouble
-from common.wire import Request, encode_request
-from common.worker_pb2 import Outlook, Piece
-from tests.support.exchanges import STUDY, census_request, request
+from common.wire import encode_request
+from common.worker_pb2 import Piece
+from tests.support.exchanges import STUDY, request
 from tests.support.processes import wait_until
-from tests.support.workers import PATIENCE_S, Gate, Worker, call, message
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="lkf-"))  # a socket's path is short
-    yield made
-    shutil.rmtree(made)
+from tests.support.workers import PATIENCE_S, Gate, Worker, call, message, pieces_of, turned_away
 
 
 def done(data: bytes) -> bytes:
     return b"done"
-
-
-def pieces_of(worker: Worker, *data: bytes) -> list[bytes]:
-    with grpc.insecure_channel(f"unix:{worker.socket}") as channel:
-        return [piece.data for piece in call(channel, *data)]
-
-
-def turned_away(worker: Worker, *data: bytes) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.RpcError) as raised:
-        pieces_of(worker, *data)
-    return raised.value.code(), raised.value.details() or ""
 
 
 def test_a_request_in_pieces_is_worked_on_as_it_was_sent() -> None:
@@ -266,80 +242,6 @@ def test_a_carrier_that_dies_while_it_speaks_leaves_no_trace(
     assert [entry for entry in caplog.records if entry.levelno >= logging.ERROR] == []
 
 
-def test_the_desk_tells_enumerated_fields() -> None:
-    gate = Gate()
-    with Worker(gate) as worker:
-        idle = look(worker.desk)
-        assert (idle.activity, idle.phase) == (Outlook.IDLE, Outlook.PHASE_UNSPECIFIED)
-        assert (idle.study, idle.approved, idle.replies, idle.turned_away) == (b"", 1, 0, 0)
-        assert idle.resident_bytes > 10_000_000
-        asked = request(round=3, exchange=2)
-        with grpc.insecure_channel(f"unix:{worker.socket}") as channel:
-            answer = call(channel, message(asked))
-            gate.wait_begun()
-            worker.flight.progress(7, 9)
-            working = look(worker.desk)
-            turned_away(worker, b"")
-            gate.open()
-            list(answer)
-        later = look(worker.desk)
-    assert (working.activity, working.phase) == (Outlook.WORKING, Outlook.BOOSTER)
-    assert (working.round, working.exchange, working.done, working.of) == (3, 2, 7, 9)
-    assert working.study.hex() == STUDY.digest
-    assert 0 <= working.quiet_seconds <= working.seconds + 1e-3 < PATIENCE_S
-    assert (later.activity, later.replies, later.turned_away) == (Outlook.IDLE, 1, 1)
-    assert later.up_seconds >= working.up_seconds >= idle.up_seconds
-
-
-def test_the_desk_names_every_phase_that_asks_something_of_a_site() -> None:
-    asked: list[Request] = [
-        census_request(),
-        *(request(phase=p) for p in ("backbones", "fusion", "calibration", "evaluation", "mining")),
-    ]
-    found = []
-    gate = Gate()
-    with Worker(gate) as worker:
-        for number, one in enumerate(asked):
-            with grpc.insecure_channel(f"unix:{worker.socket}") as channel:
-                answer = call(channel, message(one, launch=number))
-                gate.wait_begun()
-                next(answer)
-                found.append(Outlook.Phase.Name(look(worker.desk).phase))
-    words = "CENSUS BACKBONES FUSION CALIBRATION EVALUATION PHASE_UNSPECIFIED"
-    assert found == words.split()
-
-
-def test_the_desk_says_that_the_worker_is_being_stopped() -> None:
-    held = threading.Event()
-    begun = threading.Event()
-
-    def work(data: bytes) -> bytes:
-        begun.set()
-        assert held.wait(PATIENCE_S)
-        return b"done"
-
-    with Worker(work) as worker, grpc.insecure_channel(f"unix:{worker.socket}") as channel:
-        answer = call(channel, message())
-        assert begun.wait(PATIENCE_S)
-        assert not worker.flight.close(0.01)
-        assert look(worker.desk).activity == Outlook.STOPPING
-        assert turned_away(worker, message()) == (grpc.StatusCode.UNAVAILABLE, "stopping")
-        held.set()
-        assert list(answer)[-1].data == b"done"
-
-
-def test_without_a_worker_the_desk_is_an_operators_error(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="no worker answers") as raised:
-        look(folder / "desk.sock")
-    assert "leukofed-site worker" in raised.value.fix
-    assert "UNAVAILABLE" in raised.value.local_detail
-
-
-def test_the_carriers_socket_does_not_serve_the_desk() -> None:
-    with Worker(done) as worker, pytest.raises(ConfigError, match="no worker answers"):
-        look(worker.socket)
-
-
 def test_a_socket_that_cannot_be_made_is_an_operators_error() -> None:
     with (
         Worker(done) as worker,
@@ -347,98 +249,3 @@ def test_a_socket_that_cannot_be_made_is_an_operators_error() -> None:
     ):
         carrier_server(worker.service, worker.folder / "absent" / "worker.sock")
     assert raised.value.local_detail.endswith("absent/worker.sock")
-
-
-def bound(path: Path) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX)
-    made.bind(str(path))
-    return made
-
-
-def test_a_socket_that_was_left_behind_is_removed_and_so_is_the_own_one(folder: Path) -> None:
-    path = folder / "worker.sock"
-    bound(path).close()
-    assert path.is_socket()
-    with _free(path):
-        assert not path.exists()
-        bound(path).close()
-    assert not path.exists()
-
-
-def test_the_own_socket_is_removed_whatever_happens(folder: Path) -> None:
-    path = folder / "worker.sock"
-
-    def serve() -> None:
-        with _free(path):
-            bound(path).close()
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        serve()
-    assert not path.exists()
-
-
-def test_the_socket_of_a_live_process_is_left_alone(folder: Path) -> None:
-    path = folder / "worker.sock"
-    with bound(path) as living:
-        living.listen()
-        with pytest.raises(ConfigError, match="another process listens"), _free(path):
-            pytest.fail("it was taken for free")
-        assert path.is_socket()
-
-
-def test_a_live_socket_of_another_kind_is_left_alone(folder: Path) -> None:
-    path = folder / "log.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as living:
-        living.bind(str(path))
-        with pytest.raises(ConfigError, match="cannot be used"), _free(path):
-            pytest.fail("it was taken for free")
-        assert path.is_socket()
-
-
-@pytest.mark.parametrize("is_folder", [True, False])
-def test_something_else_in_its_place_is_not_removed(folder: Path, is_folder: bool) -> None:
-    path = folder / "worker.sock"
-    if is_folder:
-        path.mkdir()
-    else:
-        path.write_text("a letter")
-    with pytest.raises(ConfigError, match="lies something else"), _free(path):
-        pytest.fail("it was taken for free")
-    assert path.exists()
-
-
-def test_a_path_is_as_long_as_a_sockets_may_be(folder: Path) -> None:
-    longest = folder / ("s" * (107 - len(str(folder)) - 1))
-    with _free(longest):
-        bound(longest).close()
-    too_long = longest.with_name(longest.name + "s")
-    with pytest.raises(ConfigError, match="may be 107 bytes long"), _free(too_long):
-        pytest.fail("it was taken for short enough")
-    wide = longest.with_name("é" + longest.name[1:])
-    assert len(str(wide)) == 107
-    with pytest.raises(ConfigError, match="may be 107 bytes long"), _free(wide):
-        pytest.fail("its bytes were not counted")
-
-
-def test_the_folder_of_a_socket_has_to_be_there(folder: Path) -> None:
-    with (
-        pytest.raises(ConfigError, match="folder of the socket does not exist"),
-        _free(folder / "absent" / "worker.sock"),
-    ):
-        pytest.fail("it was taken for there")
-
-
-def test_a_state_folder_serves_one_worker_at_a_time(tmp_path: Path) -> None:
-    state = tmp_path / "var" / "state"
-    with _alone(state):
-        with (
-            pytest.raises(ConfigError, match="another worker uses this site's state") as raised,
-            _alone(state),
-        ):
-            pytest.fail("two share it")
-        assert raised.value.local_detail == str(state)
-        with _alone(tmp_path / "other"):
-            pass
-    with _alone(state):
-        pass

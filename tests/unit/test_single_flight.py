@@ -6,21 +6,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from client.single_flight import Flight, SingleFlight, _is_newer
-from common.asks import BoosterAsk, CensusAsk
+from client.single_flight import Flight, SingleFlight
+from common.asks import BoosterAsk
 from common.errors import DataError
 from common.signing import Signed
-from common.study.phases import PHASE_ORDER
 from common.troubles import Trouble, Unanswered
-from common.wire import Request, Step, WireError, decode_header, encode_request
+from common.wire import WireError, decode_header, encode_request
 from tests.support.exchanges import census_request, request
 from tests.support.processes import wait_until
 from tests.support.workers import PATIENCE_S, Gate, signed
-
-laws = settings(deadline=None, derandomize=True)
 
 
 @pytest.fixture
@@ -295,40 +290,3 @@ def test_work_that_ends_without_a_further_pulse_is_answered_though_superseded() 
     may_end.set()
     assert ended(first).result() == ended(second).result() == b"done"
     assert own.close(PATIENCE_S)
-
-
-PLACED = st.builds(
-    lambda launch, **step: Signed(launch, Request(Step(**step), CensusAsk()), b""),
-    launch=st.integers(0, 2),
-    study=st.sampled_from(["a" * 64, "b" * 64]),
-    run=st.sampled_from(["r1", "r2"]),
-    phase=st.sampled_from([*map(str, PHASE_ORDER), "mining"]),
-    round=st.integers(0, 2),
-    exchange=st.integers(0, 2),
-    site=st.just("north"),
-)
-
-
-@laws
-@given(PLACED)
-def test_nothing_is_newer_than_itself(one: Signed) -> None:
-    assert not _is_newer(one, one)
-
-
-@laws
-@given(PLACED, PLACED, PLACED)
-def test_newer_is_a_strict_order_of_some(one: Signed, two: Signed, three: Signed) -> None:
-    assert not (_is_newer(one, two) and _is_newer(two, one))
-    if _is_newer(one, two) and _is_newer(two, three):
-        assert _is_newer(one, three)
-
-
-@laws
-@given(PLACED, PLACED)
-def test_within_a_launch_and_run_the_later_place_is_the_newer(one: Signed, two: Signed) -> None:
-    """By the order of a study's phases, then of rounds, then of exchanges; not by their names."""
-    order = {str(name): number for number, name in enumerate(PHASE_ORDER)}
-    at, before = one.request.step, two.request.step
-    keys = [(order.get(s.phase, -1), s.round, s.exchange) for s in (at, before)]
-    if one.launch == two.launch and (at.study, at.run) == (before.study, before.run):
-        assert _is_newer(one, two) == (keys[0] > keys[1])
