@@ -166,7 +166,7 @@ class Rounds:
         for key, site in opened.pending.items():
             self._late[key] = opened.requests[site].step
             self._away.add(site)
-            why = f"no reply within {opened.seconds:.0f} s"
+            why = f"no reply within {opened.seconds:.1f} s"
             fix = "see that this site is working, or allow more time"
             self._lose(opened, site, "missing", why, fix)
 

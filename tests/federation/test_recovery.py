@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,11 +14,13 @@ from client.desk import look
 from common.errors import ConfigError
 from common.worker_pb2 import Outlook
 from tests.support.federation import Federation
+from tests.support.hospital import Site
 from tests.support.processes import children, command_line, wait_until
 from tests.support.small_federation import digests, federation, in_process, open_folder
 
 pytestmark = pytest.mark.slow
 SLOW = {"head_epochs": 6000}  # a round of heads takes seconds
+GAVE_UP = "Giving up reconnection"
 _LONG = 300.0
 
 
@@ -75,16 +78,7 @@ def kill_a_node(running: Federation) -> float:
     site = running.sites["west"]
     reached(running, "fusion", 0)
 
-    def start_until_it_stays() -> None:
-        # The SuperLink refuses a node's key until the lease of the one that was killed is over.
-        for _ in range(20):
-            site.node.start()
-            time.sleep(10.0)
-            if site.node.is_alive:
-                return
-        raise TimeoutError("the SuperNode was not let in again")
-
-    return timed(running, site.node.kill, start_until_it_stays)
+    return timed(running, site.node.kill, lambda: start_until_it_stays(site))
 
 
 def kill_the_server_app(running: Federation) -> tuple[str, float]:
@@ -124,9 +118,29 @@ def kill_the_link(running: Federation) -> tuple[str, float]:
         running.link.start()
         running.wait_healthy()
         found.append(running.launch())
+        for site in running.sites.values():
+            restart_if_it_gave_up(site)
 
     seconds = timed(running, running.link.kill, start_and_launch)
     return found[0], seconds
+
+
+def start_until_it_stays(site: Site) -> None:
+    """Start a SuperNode; its key is refused until the lease of the one before is over."""
+    for _ in range(20):
+        site.node.start()
+        time.sleep(10.0)
+        if site.node.is_alive:
+            return
+    raise TimeoutError("the SuperNode was not let in again")
+
+
+def restart_if_it_gave_up(site: Site) -> None:
+    """Do what a supervisor has to: a TLS error at a reconnect leaves a node alive, but offline."""
+    with suppress(TimeoutError):
+        wait_until(lambda: GAVE_UP in site.node.text(), 10.0, "a node's surrender")
+        site.node.stop()
+        start_until_it_stays(site)
 
 
 def reached(running: Federation, phase: str, number: int) -> None:
