@@ -26,6 +26,8 @@ from server.run_folder import RunFolder
 LAUNCH = "launch"
 """The run-config key that names the launch file."""
 
+_SURVIVOR_S = 60.0  # a ServerApp outlives its SuperLink, or a stop, by some seconds
+
 app = ServerApp()
 
 
@@ -102,4 +104,5 @@ def main(grid: Grid, context: Context) -> None:
             make_rounds,
             watch,
             synthetic=launch.synthetic,
+            wait_s=_SURVIVOR_S,
         )

@@ -38,6 +38,7 @@ def run_study(
     watch: Watch,
     *,
     synthetic: bool = False,
+    wait_s: float = 0.0,
 ) -> None:
     """Run a study with its sites, or go on with it, until its model is released.
 
@@ -52,6 +53,7 @@ def run_study(
         make_rounds: opens the way to the sites.
         watch: shows progress.
         synthetic: the sites' images were generated.
+        wait_s: how long to wait for a process that works on the run and is about to end.
 
     Raises:
         ConfigError: another process works on the run, or it belongs to another study.
@@ -59,7 +61,7 @@ def run_study(
         RunStopped: a quorum is missed, Flower cannot be reached, or the disk refuses.
     """
     fronts = read_fronts(fronts_file, initial.fronts)
-    with folder.locked():
+    with folder.locked(wait_s):
         if folder.finished:
             watch.note("This run has finished: its report and its release are left as they are.")
             return

@@ -3,11 +3,13 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from common.errors import ConfigError
 from common.whole_file import write_whole
@@ -33,14 +35,20 @@ class RunFolder:
         return bool(_read(self.path).get("finished"))
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait_s: float = 0.0) -> Iterator[None]:
         """Keep other processes from working on this run; a killed process holds nothing.
+
+        Args:
+            wait_s: how long to wait for one that is about to end, in seconds.
 
         Raises:
             ConfigError: another process works on it.
         """
+        end = time.monotonic() + wait_s
         with (self.path / "lock").open("w") as lock:
             try:
+                while not _taken(lock) and time.monotonic() < end:
+                    time.sleep(0.5)
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise ConfigError(
@@ -53,6 +61,15 @@ class RunFolder:
     def finish(self) -> None:
         """Note that nothing is left to do: the same command will start a new run."""
         _write(self.path, {**_read(self.path), "finished": True})
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Take a lock, or take it again; tell whether it could be taken."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def open_run(out: Path, name: str, identity: str, *, fresh: bool) -> tuple[RunFolder, bool]:

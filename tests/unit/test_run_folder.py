@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,19 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, in_the_way: str) 
     with pytest.raises(ConfigError, match="cannot be written to") as error:
         run(out)
     assert "name another folder of runs" in error.value.fix
+
+
+def test_a_process_that_is_about_to_end_is_waited_for(tmp_path: Path) -> None:
+    folder, _ = open_run(tmp_path, "a", "x", fresh=False)
+    with folder.locked():
+        with pytest.raises(ConfigError, match="another process"), folder.locked():
+            pass
+        program = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); "
+    command = [sys.executable, "-c", program + "print(1, flush=True); time.sleep(1)"]
+    with subprocess.Popen([*command, folder.path / "lock"], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(ConfigError, match="another process"), folder.locked():
+            pass
+        with folder.locked(wait_s=30.0):
+            assert other.poll() is not None or other.wait(5) == 0
