@@ -11,13 +11,13 @@ from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 
 from client.relay import relay
+from client.sockets import CARRIER
 from common.flower import from_records, to_records
 from common.troubles import Trouble, Unanswered
 from common.wire import WireError
 
 SOCKET_VARIABLE = "LEUKOFED_SOCKET"
 """Names the worker's socket in the site's own environment, that of its SuperNode."""
-SOCKET = "/run/leukofed/worker.sock"
 
 _LOG = logging.getLogger("leukofed.carrier")
 app = ClientApp()
@@ -31,7 +31,7 @@ def carry(message: Message, context: Context) -> Message:
     path, and Flower would send it.
     """
     try:
-        socket = Path(os.environ.get(SOCKET_VARIABLE, SOCKET))
+        socket = Path(os.environ.get(SOCKET_VARIABLE, CARRIER))
         return Message(to_records(relay(from_records(message), socket)), reply_to=message)
     except Unanswered as error:
         trouble = error.trouble

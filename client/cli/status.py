@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from client.sockets import DESK
 from common.commands import plain_errors
 from common.durations import duration
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.option(
     "--desk",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("/run/leukofed/desk.sock"),
+    default=DESK,
     show_default=True,
     help="The worker's socket for administrators.",
 )

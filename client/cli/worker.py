@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
+from client.sockets import CARRIER, DESK
 from common.commands import plain_errors
-
-SOCKET = Path("/run/leukofed/worker.sock")
 
 
 @click.command()
@@ -23,7 +22,7 @@ SOCKET = Path("/run/leukofed/worker.sock")
 @click.option(
     "--socket",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=SOCKET,
+    default=CARRIER,
     show_default=True,
     help="Where the carrier finds this worker; its owner and group may use it.",
 )
@@ -53,4 +52,4 @@ def worker(site_file: Path, approved: Path, socket: Path, desk: Path | None) -> 
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    serve(load_site_config(site_file), approved, socket, desk or socket.with_name("desk.sock"))
+    serve(load_site_config(site_file), approved, socket, desk or socket.with_name(DESK.name))

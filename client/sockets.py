@@ -1,0 +1,8 @@
+"""Where the worker's two sockets are, unless a hospital says otherwise."""
+
+from pathlib import Path
+
+CARRIER = Path("/run/leukofed/worker.sock")
+"""The carrier's."""
+DESK = CARRIER.with_name("desk.sock")
+"""The administrators'."""
