@@ -1,10 +1,11 @@
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Process, children, wait_until
+from tests.support.processes import Process, children, command_line, wait_until
 
 _PARENT = ["sh", "-c", 'sleep 1000 & echo "$!"; wait']
 
@@ -19,8 +20,15 @@ def is_alive(pid: int) -> bool:
 
 
 def child_of(process: Process) -> int:
-    wait_until(lambda: children(process.pid, "sleep"), 10.0, "a child", every_s=0.01)
-    return children(process.pid, "sleep")[0]
+    # A fork that has not become `sleep` yet shows the shell's words, and for a moment none.
+    found: list[int] = []
+
+    def is_there() -> bool:
+        found[:] = [pid for pid in children(process.pid, "sleep") if "sh" not in command_line(pid)]
+        return bool(found)
+
+    wait_until(is_there, 10.0, "a child", every_s=0.01)
+    return found[0]
 
 
 def have_ended(*pids: int) -> None:
@@ -28,8 +36,10 @@ def have_ended(*pids: int) -> None:
 
 
 @pytest.fixture
-def process(tmp_path: Path) -> Process:
-    return Process(_PARENT, tmp_path / "log")
+def process(tmp_path: Path) -> Iterator[Process]:
+    process = Process(_PARENT, tmp_path / "log")
+    yield process
+    process.close()
 
 
 def test_a_stop_ends_the_children_too(process: Process) -> None:
