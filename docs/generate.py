@@ -11,9 +11,11 @@ from pydantic import BaseModel
 
 from client.cli.main import main as site_command
 from client.site_config import SiteConfig
+from client.site_folder import LinkSettings
 from common.metrics import RunMetrics
 from common.study.schema import Study
 from server.cli.main import main as server_command
+from server.federation import Settings
 from server.launch import Launch
 from simulations.cli.main import main as sim_command
 from simulations.scenario import Scenario
@@ -59,6 +61,18 @@ def pages() -> dict[str, str]:
             "What the coordinator's ServerApp is told of a run besides its study. Relative paths\n"
             "start at the file's folder. deploy/README.md shows how it is submitted.",
             Launch,
+        ),
+        "link.md": _settings_page(
+            "link.yaml",
+            "How a hospital's carrier reaches the coordinator: `link/link.yaml` in the site's\n"
+            "folder, which `leukofed-site init` writes. Restart `leukofed-site run` after changes.",
+            LinkSettings,
+        ),
+        "federation.md": _settings_page(
+            "federation.yaml",
+            "What the coordinator decides about a federation, in its folder, which\n"
+            "`leukofed-server init` makes. Restart `leukofed-server start` after a change.",
+            Settings,
         ),
         "scenario.md": _settings_page(
             "The scenario file",

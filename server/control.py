@@ -1,0 +1,103 @@
+"""The SuperLink's control interface, by Flower's own command: nodes and runs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import LeukofedError
+from server.federation import Federation
+
+SUPERLINK = "own"
+"""The name of the SuperLink in `config.toml` of Flower's folder."""
+_PATIENCE_S = 120.0
+
+
+class LinkError(LeukofedError):
+    """The SuperLink does not answer, or refuses what it was asked."""
+
+
+def flower_environment(home: Path) -> dict[str, str]:
+    """Return the environment for a process of Flower's.
+
+    It calls nobody, and finds its children, which Flower starts by name, in this very
+    installation.
+
+    Args:
+        home: the party's folder for Flower (`FLWR_HOME`).
+    """
+    here = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+
+
+def write_connection(federation: Federation) -> None:
+    """Write the file by which Flower's command finds the SuperLink."""
+    settings = federation.settings
+    federation.flower_home.mkdir(parents=True, exist_ok=True)
+    (federation.flower_home / "config.toml").write_text(
+        f'[superlink]\ndefault = "{SUPERLINK}"\n\n[superlink.{SUPERLINK}]\n'
+        f'address = "127.0.0.1:{settings.link_port}"\n'
+        f"root-certificates = {json.dumps(str(federation.authority.resolve()))}\n",
+        encoding="utf-8",
+    )
+
+
+def flwr(federation: Federation, *words: object) -> Mapping[str, Any]:
+    """Run one of Flower's commands against the SuperLink; a second or two of processor time.
+
+    Args:
+        federation: whose SuperLink.
+        words: the command's, the SuperLink's name (`SUPERLINK`) among them.
+
+    Returns:
+        What it answered.
+
+    Raises:
+        LinkError: the SuperLink does not answer, or refuses; Flower's own text is the detail.
+    """
+    try:
+        found: Mapping[str, Any] = json.loads(flwr_text(federation, *words, "--format", "json"))
+    except ValueError as error:
+        raise LinkError(
+            f"Flower's command `{words[0]}` gave an answer that cannot be read",
+            fix="compare the installed flwr with constraints.txt",
+        ) from error
+    return found
+
+
+def flwr_text(federation: Federation, *words: object) -> str:
+    """Run one of Flower's commands and return what it printed.
+
+    Raises:
+        LinkError: as `flwr` says.
+    """
+    command = [str(Path(sys.executable).parent / "flwr"), *map(str, words)]
+    try:
+        done = subprocess.run(
+            command, env=flower_environment(federation.flower_home), cwd=federation.path,
+            capture_output=True, text=True, timeout=_PATIENCE_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise LinkError(
+            f"the SuperLink did not answer `{words[0]}` within {_PATIENCE_S:g} s", fix=_START
+        ) from error
+    if done.returncode:
+        raise LinkError(
+            f"the SuperLink did not do what Flower's command `{words[0]}` asked",
+            fix=_START,
+            local_detail=(done.stdout + done.stderr).strip(),
+        )
+    return done.stdout
+
+
+_START = "see that `leukofed-server start` is running, and what its log says"
