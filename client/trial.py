@@ -5,7 +5,8 @@ Nothing of it reaches the site's own records, its cache or its log.
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,15 @@ from typing import Any
 import cv2
 from numpy.typing import NDArray
 
+from client.activations import Progress, unwatched
 from client.data.manifest import Row, read_table
+from client.dry_run import Sent, dry_run
+from client.phases import handle
+from client.site import Site
 from client.site_config import Cache, Images, Numerics, SiteConfig
 from common.errors import DataError
 from common.imaging.synthetic import PROFILES, draw_patient, site_style, smear_field
+from common.model.initial import build_branches, initial_model
 from common.seeds import stream
 from common.study.schema import Study
 
@@ -64,9 +70,7 @@ def generated_images(folder: Path, study: Study, count: int) -> Images:
         name = f"{number:05}.png"
         _write_image(folder / name, smear)
         split = _SPLITS[number // len(classes) % len(_SPLITS)]
-        rows.append(
-            {"path": name, "label": classes[label], "patient": str(number), "split": split}
-        )
+        rows.append({"path": name, "label": classes[label], "patient": str(number), "split": split})
     return Images(manifest=_write_manifest(folder, rows))
 
 
@@ -122,3 +126,29 @@ def _write_image(path: Path, image: NDArray[Any]) -> None:
             fix="make room in the folder for temporary files, or name another one with TMPDIR",
             local_detail=str(path),
         )
+
+
+def what_leaves(
+    study: Study, config: SiteConfig, images: Images, folder: Path, progress: Progress = unwatched
+) -> Iterator[Sent]:
+    """Work through a study at a trial site; yield what each reply would let out.
+
+    Args:
+        study: need not be approved.
+        config: of the hospital; its limits and weights count.
+        images: what is worked on.
+        folder: takes state and cache, and is thrown away by the caller.
+        progress: watches the pass through the frozen fronts.
+
+    Raises:
+        WeightsError: the study's weights are not on this machine.
+        ConfigError: the study's network cannot be built.
+    """
+    branches = build_branches(study, config.weights)
+    initial = initial_model(study, branches).parts
+    own = trial_config(config, folder, images)
+    site = Site(own, {study.digest: study}, build=lambda *_: branches, progress=progress)
+    try:
+        yield from dry_run(study, config.name, initial, partial(handle, site=site))
+    finally:
+        site.close()
