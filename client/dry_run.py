@@ -5,7 +5,7 @@ tells in a real run has the same names, shapes and types; the values differ as t
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,6 +89,30 @@ class Sent:
     def purpose(self) -> str:
         """Why it leaves."""
         return PURPOSES[self.work]
+
+
+def whole_study(study: Study, sent: Sequence[Sent]) -> tuple[int, int]:
+    """Return how many replies a whole study asks of a site, and how many bytes they are at most.
+
+    Of the booster's levels, which grow with the data, the largest is reckoned: full trees.
+
+    Args:
+        study: was worked through.
+        sent: what `dry_run` yielded, all of it.
+    """
+    others = [one for one in sent if one.work != "booster"]
+    replies = sum(one.times for one in others)
+    size = sum(one.times * one.bytes for one in others)
+    booster = study.phase(BoosterPhase)
+    root = next((one for one in sent if one.work == "booster" and one.status == "done"), None)
+    if root is not None:  # else it is refused, and stays so
+        sums = sum(array.bytes for array in root.arrays)
+        # By tree, or with all columns, a right child's sums follow from its parent's.
+        is_halved = booster.columns_by == "tree" or booster.columns == 1
+        nodes = [max(1, 2**level >> is_halved) for level in range(booster.depth)]
+        replies += booster.rounds * booster.depth
+        size += booster.rounds * sum(n * sums + (root.bytes - sums) for n in nodes)
+    return replies, size
 
 
 def dry_run(study: Study, site: str, initial: Mapping[str, Arrays], carry: Carry) -> Iterator[Sent]:

@@ -115,8 +115,6 @@ def _examine(
         studies: tuple[Study, ...] = (_named_study(named, config, folder),)
     else:
         studies = () if folder is None else approved_studies(config, folder)
-    if folder is not None:
-        _ = folder.link_settings  # that there is a site in this folder
     subject = Subject(config, folder, studies, offline)
     findings: list[Finding] = []
     console = Console(stderr=as_json)
@@ -164,9 +162,10 @@ def _show_what_leaves(
             sent.append(one)
             watch("replies", len(sent), 0)
             if not as_json:
-                for line in [*sent_lines(one), ""]:
+                is_new = all(one.work != before.work for before in sent[:-1])
+                for line in [*sent_lines(one, is_new), ""]:
                     console.print(line, soft_wrap=True, highlight=False, markup=False)
-    click.echo(sent_json(study, whose, sent) if as_json else total_line(sent))
+    click.echo(sent_json(study, whose, sent) if as_json else total_line(study, sent))
     if any(one.status != "done" for one in sent):
         raise click.exceptions.Exit(1)
 

@@ -1,6 +1,7 @@
 """Checks of the way to the coordinator: reach, TLS, clock, health, versions."""
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -60,15 +61,28 @@ def versions_line(kit: Kit) -> Finding:
 
 def authority_line(folder: SiteFolder, now: dt.datetime) -> Finding:
     """Look at the federation's root certificate as it lies here."""
-    certificate = _authority(folder)
-    if certificate is None:
+    found = _authorities(folder)
+    if not found:
         return problem("root certificate", f"{folder.authority.name} is missing or damaged", _JOIN)
-    return _expiry("root certificate", certificate, now)
+    # While a root is replaced there are two; the one that lasts longer is what counts.
+    return _expiry("root certificate", max(found, key=lambda c: c.not_valid_after_utc), now)
 
 
 def network_lines(folder: SiteFolder, now: dt.datetime) -> Iterator[Finding]:
     """Reach out to the coordinator's front, as the carrier does."""
-    settings = folder.link_settings
+    file = folder.link / "link.yaml"
+    if not os.access(folder.link, os.X_OK) or (file.exists() and not os.access(file, os.R_OK)):
+        yield warning(
+            "address",
+            "this user may not read the carrier's link.yaml, so nothing was tried",
+            "run this check once more as root",
+        )
+        return
+    try:
+        settings = folder.link_settings
+    except ConfigError as error:
+        yield failed("address", error)
+        return
     if not settings.address:
         yield problem("address", "this site knows no address of a coordinator", _JOIN)
         return
@@ -77,15 +91,15 @@ def network_lines(folder: SiteFolder, now: dt.datetime) -> Iterator[Finding]:
     yield reached
     if reached.verdict == "problem":
         return
-    authority = _authority(folder)
-    if authority is None:
+    authorities = _authorities(folder)
+    if not authorities:
         return  # `authority_line` has said so
     try:
         shown = shown_certificate(address)
     except (Unreachable, NotTls) as error:
         yield failed("TLS", error)
         return
-    if not is_issued_by(shown, authority):
+    if not any(is_issued_by(shown, authority) for authority in authorities):
         yield _intercepted(address, shown)
         return
     try:
@@ -184,8 +198,8 @@ def _expiry(check: str, certificate: x509.Certificate, now: dt.datetime) -> Find
     return ok(check, text)
 
 
-def _authority(folder: SiteFolder) -> x509.Certificate | None:
+def _authorities(folder: SiteFolder) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificate(folder.authority.read_bytes())
+        return x509.load_pem_x509_certificates(folder.authority.read_bytes())
     except (OSError, ValueError):
-        return None
+        return []

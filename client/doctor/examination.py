@@ -11,7 +11,7 @@ from client.data.manifest import Manifest
 from client.data.scan import scan
 from client.data.splits import split
 from client.doctor import coordinator, images, machine, permissions, worker
-from client.doctor.finding import Finding, Watch, failed, ok, unwatched, warning
+from client.doctor.finding import Finding, Watch, failed, ok, problem, unwatched, warning
 from client.doctor.round import round_line
 from client.pulse import Pulse
 from client.site_config import SiteConfig
@@ -155,8 +155,14 @@ def _machine(config: SiteConfig, study: Study, parts: Mapping[Part, int]) -> Ite
 
 def _link(subject: Subject, folder: SiteFolder, manifest: Manifest | None) -> Iterator[Finding]:
     now = dt.datetime.now(dt.UTC)
+    if not folder.link.is_dir():
+        yield problem(
+            "link", "the site's folder has no link/ of its carrier", "`leukofed-site init` makes it"
+        )
+        return
     listed = [] if manifest is None else [example.image for example in manifest.examples]
-    yield permissions.worker_line(folder, listed)
+    if listed:
+        yield permissions.worker_line(folder, listed)
     yield from permissions.permission_lines(folder, subject.config, listed)
     yield worker.worker_line(folder)
     wall = worker.wall_line(folder)
@@ -165,10 +171,7 @@ def _link(subject: Subject, folder: SiteFolder, manifest: Manifest | None) -> It
     yield from coordinator.kit_lines(folder)
     yield coordinator.authority_line(folder, now)
     if not subject.is_offline:
-        try:
-            yield from coordinator.network_lines(folder, now)
-        except ConfigError as error:
-            yield failed("link.yaml", error)
+        yield from coordinator.network_lines(folder, now)
 
 
 def _counting(watch: Watch, what: str, of: int) -> Pulse:

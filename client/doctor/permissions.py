@@ -210,7 +210,7 @@ def _with_files(folder: Path) -> list[Path]:
     try:
         return [folder, *sorted(path for path in folder.iterdir() if path.is_file())]
     except OSError:
-        return []
+        return [folder]
 
 
 def _allows(user: User, path: Path, wanted: int) -> bool:

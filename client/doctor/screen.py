@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from client.doctor.finding import Finding
-from client.dry_run import ArraySent, Sent
+from client.dry_run import ArraySent, Sent, whole_study
 from common.study.schema import Study
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("PROBLEM", "red")}
@@ -50,11 +50,12 @@ def findings_json(findings: Sequence[Finding], left_out: Sequence[str]) -> str:
     )
 
 
-def sent_lines(sent: Sent) -> Iterator[str]:
-    """Yield the lines that tell what one reply holds."""
+def sent_lines(sent: Sent, with_purpose: bool = True) -> Iterator[str]:
+    """Yield the lines that tell what one reply holds, and why it leaves."""
     exchange = f", exchange {sent.exchange}" if sent.exchange else ""
     yield f"{sent.phase}, round {sent.round}{exchange}: {sent.work}"
-    yield f"  why: {sent.purpose}"
+    if with_purpose:
+        yield f"  why: {sent.purpose}"
     if sent.status != "done":
         yield f"  refused by this site's own limits or data: {sent.problem}"
         return
@@ -62,28 +63,29 @@ def sent_lines(sent: Sent) -> Iterator[str]:
         yield f"  told: {', '.join(_told(sent.told))}"
     if sent.arrays:
         yield from _table(sent.arrays)
-    whole = f", {_size(sent.bytes * sent.times)} in {sent.times} such replies"
-    yield f"  {_size(sent.bytes)} each time{whole}"
+    many = f", {_size(sent.bytes * sent.times)} in {sent.times} such replies"
+    yield f"  {_size(sent.bytes)}{many if sent.times > 1 else ', once'}"
 
 
-def total_line(sent: Sequence[Sent]) -> str:
+def total_line(study: Study, sent: Sequence[Sent]) -> str:
     """Say how much the whole study sends."""
-    replies, size = sum(one.times for one in sent), sum(one.bytes * one.times for one in sent)
+    replies, size = whole_study(study, sent)
     return (
-        f"In the whole study: {replies} replies, {_size(size)}. Rounds asked again after a "
-        "loss, and refusals, come on top."
+        f"In the whole study: {replies} replies of at most {_size(size)} together. Rounds of the "
+        "booster that start again after a loss, and refusals, come on top."
     )
 
 
 def sent_json(study: Study, images: str, sent: Sequence[Sent]) -> str:
     """Return everything that would leave, for reading by another program."""
+    replies, size = whole_study(study, sent)
     return json.dumps(
         {
             "study": study.name,
             "digest": study.digest,
             "images": images,
-            "replies": sum(one.times for one in sent),
-            "bytes": sum(one.bytes * one.times for one in sent),
+            "replies": replies,
+            "most_bytes": size,
             "sent": [dataclasses.asdict(one) | {"purpose": one.purpose} for one in sent],
         },
         indent=2,
