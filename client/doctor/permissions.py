@@ -199,10 +199,9 @@ def worker_line(folder: SiteFolder, images: Sequence[Path]) -> Finding:
 
 
 def _readable(user: User, paths: Sequence[Path]) -> list[Path]:
-    by_mode = [path for path in paths if may(user, path)]
-    if by_mode or os.geteuid() != 0:
-        return by_mode
-    return really_reads(user, paths[:_MOST_TRIED])
+    tried = paths[:_MOST_TRIED] if os.geteuid() == 0 else []
+    by_mode = [path for path in paths[len(tried) :] if may(user, path)]
+    return [*really_reads(user, tried), *by_mode]
 
 
 def _with_files(folder: Path) -> list[Path]:

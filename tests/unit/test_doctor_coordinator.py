@@ -128,9 +128,7 @@ def test_whoever_intercepts_tls_is_named(
     assert "TLS-inspecting proxy must let this address pass" in findings["TLS"].fix
 
 
-def test_an_expired_certificate(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_an_expired_certificate(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     old = tmp_path_factory.mktemp("old")
     write_certificates(old, days=0)
     with Front(old) as front:
