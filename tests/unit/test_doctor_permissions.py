@@ -4,6 +4,8 @@ import os
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from client.doctor import permissions
 from client.doctor.permissions import User, may, owner, really_reads
 from client.site_config import Cache, Images, SiteConfig
 from client.site_folder import SiteFolder
+from tests.support.processes import ROOT
 from tests.support.walls import CARRIER_USER, GROUP, WORKER_USER
 from tests.support.workers import Gate, Worker
 
@@ -220,3 +223,43 @@ def test_an_owner_without_an_account_has_the_folders_group(tmp_path: Path) -> No
     if os.geteuid() == 0:
         os.chown(tmp_path, CARRIER_USER, GROUP)
         assert owner(tmp_path) == User(CARRIER_USER, frozenset({GROUP}), str(CARRIER_USER))
+
+
+_AS_WORKER = """
+import datetime, os, sys
+from pathlib import Path
+from client.doctor import coordinator, permissions
+from client.site_config import Cache, Images, SiteConfig
+from client.site_folder import SiteFolder
+place, user, group = Path(sys.argv[1]), *map(int, sys.argv[2:])
+os.setgroups([])
+os.setresgid(group, group, group)
+os.setresuid(user, user, user)
+folder = SiteFolder(place / "site")
+config = SiteConfig(
+    name="north", images=Images(manifest=place / "data/manifest.csv"),
+    state=folder.path / "state", cache=Cache(folder=folder.path / "cache"),
+)
+lines = permissions.permission_lines(folder, config, [place / "data/a.png"])
+lines += coordinator.network_lines(folder, datetime.datetime.now(datetime.UTC))
+for line in lines:
+    print(line.check, line.verdict, line.text, sep="|")
+"""
+
+
+@as_root
+def test_the_workers_user_checks_what_it_can_see(open_folder: Path) -> None:
+    folder, _, _ = hospital(open_folder)
+    (folder.link / "link.yaml").write_text("address: localhost:9\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _AS_WORKER, str(open_folder), str(WORKER_USER), str(GROUP)],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    told = [line.split("|") for line in done.stdout.splitlines()]
+    assert {check: verdict for check, verdict, _ in told} == {
+        "carrier": "ok", "key": "ok", "folders": "ok", "sockets": "ok", "address": "warning",
+    }  # fmt: skip
+    texts = {check: text for check, _, text in told}
+    assert "tried" not in texts["carrier"]
+    assert "cannot see it, as it should be" in texts["key"]
+    assert "may not read the carrier's link.yaml" in texts["address"]
