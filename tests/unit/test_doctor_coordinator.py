@@ -47,7 +47,8 @@ def site(
     return made
 
 
-def found(folder: SiteFolder, now: dt.datetime = NOW) -> dict[str, Finding]:
+def found(folder: SiteFolder, now: dt.datetime | None = None) -> dict[str, Finding]:
+    now = now or dt.datetime.now(dt.UTC)  # a certificate's days are counted to the second
     return {finding.check: finding for finding in network_lines(folder, now)}
 
 
