@@ -1,5 +1,6 @@
 """One whole round on generated smears, offline: through a worker's socket, gate, outbox and log."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,9 @@ from client.service import WorkerService, carrier_server
 from client.single_flight import SingleFlight
 from client.site import Site
 from client.site_config import Limits, SiteConfig
+from client.sockets import LONGEST_PATH
 from client.trial import generated_images, trial_config
-from common.errors import LeukofedError
+from common.errors import ConfigError, LeukofedError
 from common.model.initial import build_branches, initial_model
 from common.proposal import proposal
 from common.signing import new_key, public_half, sign_request
@@ -78,13 +80,19 @@ def _worked_through(config: SiteConfig, folder: Path, watch: Watch) -> tuple[lis
     own = trial_config(config, folder, images).model_copy(
         update={"limits": Limits(fewest_examples=0), "coordinator": public_half(key)}
     )
-    approved = folder / "approved"
+    socket, approved = folder / "worker.sock", folder / "approved"
+    if len(os.fsencode(socket)) > LONGEST_PATH:
+        raise ConfigError(
+            "the path of the folder for temporary files is too long for a socket in it",
+            fix="name a short one with TMPDIR, such as /tmp",
+            local_detail=str(folder),
+        )
     approved.mkdir()
     (approved / "study.yaml").write_text(proposal(study, key), encoding="utf-8")
     branches = build_branches(study, None)
     initial = initial_model(study, branches).parts
     sent: list[Sent] = []
-    with _worker(own, approved, folder / "worker.sock", key) as carry:
+    with _worker(own, approved, socket, key) as carry:
         for one in dry_run(study, own.name, initial, carry):
             sent.append(one)
             watch("synthetic round", len(sent), 0)

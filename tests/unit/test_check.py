@@ -200,9 +200,12 @@ def test_a_round_without_a_place_for_it(folder: Path, monkeypatch: pytest.Monkey
         name="north", images=Images(manifest=folder / "m.csv"), state=folder / "state",
         cache=Cache(folder=folder / "cache"),
     )  # fmt: skip
-    monkeypatch.setattr("tempfile.tempdir", str(folder / "absent"))
-    line = round_line(config)
-    assert (line.verdict, "TMPDIR" in line.fix) == ("problem", True)
+    deep = folder / ("d" * 100)
+    deep.mkdir()
+    for place in (folder / "absent", deep):
+        monkeypatch.setattr("tempfile.tempdir", str(place))
+        line = round_line(config)
+        assert (line.verdict, "TMPDIR" in line.fix) == ("problem", True)
 
 
 def test_an_error_becomes_one_line() -> None:
