@@ -1,6 +1,7 @@
 """The federation's certificates: a root of its own, and what it signs for front and SuperLink."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ ROOT_DAYS = 3652
 """Ten years: a new root needs a new kit at every site."""
 SERVER_DAYS = 397
 """The longest that common TLS libraries take from anybody."""
+_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _LOOPBACK = ("localhost", "127.0.0.1")
 _CLOCKS = timedelta(hours=1)  # those of a site may be behind
 _RENEW = "run `leukofed-server renew`, and start front and SuperLink anew"
@@ -172,13 +174,12 @@ def _host(text: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(text))
     except ValueError:
         pass
-    try:
-        return x509.DNSName(text)
-    except ValueError as error:
+    if not _NAME.fullmatch(text):
         raise ConfigError(
-            f"{text!r} is neither a name nor an address",
-            fix="write a name from outside ASCII as its punycode, `xn--...`",
-        ) from error
+            f"{text!r} is neither a host's name nor its address",
+            fix="write it without a port; one with other letters as its punycode, `xn--...`",
+        )
+    return x509.DNSName(text)
 
 
 def _builder(
