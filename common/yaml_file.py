@@ -58,7 +58,7 @@ def dump_yaml(value: BaseModel) -> str:
     )  # fmt: skip
 
 
-def with_value(text: str, key: str, value: str) -> str:
+def with_value(text: str, key: str, value: str | None) -> str:
     """Return a YAML file's text with another value at one of its outermost keys.
 
     Comments, order and everything else stay as they are.
