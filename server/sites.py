@@ -135,6 +135,8 @@ def revoke(federation: Federation, name: str) -> AdmittedSite:
     if entry.revoked is None:
         entry = entry.model_copy(update={"revoked": _now()})
         _write(federation, entry)
+    if entry.node_id is None:  # half admitted: the SuperLink may know its key, and must burn it
+        entry = _at_link(federation, entry)
     try:
         _unregister(federation, entry)
     except LinkError:
@@ -210,8 +212,7 @@ def _unnoted(federation: Federation, error: LinkError) -> int:
 
 
 def _unregister(federation: Federation, entry: AdmittedSite) -> None:
-    if entry.node_id is not None:
-        flwr(federation, "supernode", "unregister", entry.node_id, SUPERLINK)
+    flwr(federation, "supernode", "unregister", entry.node_id, SUPERLINK)
 
 
 def _keep_burnt(federation: Federation, name: str) -> None:

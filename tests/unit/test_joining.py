@@ -32,16 +32,16 @@ def site(tmp_path: Path) -> SiteFolder:
 
 
 def kit_for(
-    site: SiteFolder, key: Ed25519PrivateKey = COORDINATOR, name: str = "kit", **other: Any
+    folder: SiteFolder, key: Ed25519PrivateKey = COORDINATOR, file: str = "kit", **other: Any
 ) -> Path:
     """Write a kit, as `admit` would."""
     facts = {
         "federation": "trial", "site": "north", "address": "leukofed.example.org:8443",
         "authority": ROOT, "coordinator": public_half(key),
-        "public_key": read_request(site.request).public_key, "contact": "the office",
+        "public_key": read_request(folder.request).public_key, "contact": "the office",
         "terms": "as signed", "leukofed": "0.1.0", "protocol": PROTOCOL, "made": MADE,
     }  # fmt: skip
-    path = site.path.parent / f"{name}.yaml"
+    path = folder.path.parent / f"{file}.yaml"
     path.write_text(kit_text(Kit(**{**facts, **other}), key), encoding="utf-8")
     return path
 
@@ -123,7 +123,7 @@ def test_a_later_kit_of_the_same_coordinator_needs_no_comparison(site: SiteFolde
     result = join(site, later)
     assert result.exit_code == 0, result.output
     assert SiteFolder(site.path).link_settings.address == "[2001:db8::7]:9443"
-    refused(site, kit_for(site, name="old"), "older than the one in use")
+    refused(site, kit_for(site, file="old"), "older than the one in use")
 
 
 def test_another_coordinator_must_be_asked_for(site: SiteFolder) -> None:

@@ -1,5 +1,6 @@
 """The register of admitted sites: names bound to keys. What needs a SuperLink is a slow test."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from server.cli.main import main
 from server.control import LinkError
 from server.federation import Federation, Settings
 from server.founding import found
-from server.site_list import ago, site_states
-from server.sites import AdmittedSite, admit, admitted_sites, known_entry, register, revoke
+from server.site_list import ago, presence
+from server.sites import AdmittedSite, admitted_sites, known_entry, register, revoke
 from tests.support.keys import node_public_key
 from tests.support.processes import free_port
 
@@ -77,7 +78,7 @@ def test_the_same_request_finds_its_entry_whole_or_half_done(federation: Federat
 
 @pytest.mark.parametrize("number", [3, 4])
 def test_a_burnt_key_is_never_admitted_again(number: int, federation: Federation) -> None:
-    with pytest.raises(ConfigError, match="was revoked on 2026-1.* and is burnt"):
+    with pytest.raises(ConfigError, match=r"was revoked on 2026-1\S+ and is burnt"):
         known_entry(federation, asked(number), "east")
 
 
@@ -92,13 +93,7 @@ def test_a_revoked_sites_name_is_free_for_a_new_key(federation: Federation) -> N
     assert known_entry(federation, asked(5), "east") is None
 
 
-def test_without_a_superlink_nothing_is_begun(federation: Federation) -> None:
-    before = {path.name: path.read_bytes() for path in federation.sites.iterdir()}
-    with pytest.raises(LinkError, match="the SuperLink does not answer"):
-        admit(federation, asked(5, "south"), "south")
-    assert {path.name: path.read_bytes() for path in federation.sites.iterdir()} == before
-
-
+@pytest.mark.slow
 def test_a_site_is_revoked_in_the_register_even_if_the_superlink_is_away(
     federation: Federation,
 ) -> None:
@@ -114,6 +109,7 @@ def test_an_unknown_site_cannot_be_revoked(federation: Federation) -> None:
         revoke(federation, "south")
 
 
+@pytest.mark.slow
 def test_the_list_says_what_is_known_without_a_superlink(federation: Federation) -> None:
     (federation.runs / "trial-1").mkdir()
     (federation.runs / "trial-1" / "record.jsonl").write_text(
@@ -121,26 +117,42 @@ def test_the_list_says_what_is_known_without_a_superlink(federation: Federation)
         '"census": {"north": {"software": {"leukofed": "0.2.0"}}}}\n',
         encoding="utf-8",
     )
-    states, failure = site_states(federation)
-    assert failure is not None
-    assert [(one.name, one.state, one.version) for one in states] == [
+    result = CliRunner().invoke(main, ["sites", "--json", "--federation", str(federation.path)])
+    assert result.exit_code == 0
+    assert "Warning: the SuperLink does not answer; who is online is not known." in result.stderr
+    told = json.loads(result.stdout)
+    assert [(one["name"], one["state"], one["version"]) for one in told] == [
         ("east", "revoked", ""),
         ("east", "revoked", ""),
         ("north", "unknown", "0.2.0"),
         ("west", "unknown", ""),
     ]
-    assert states[2].fingerprint == fingerprint(key(1))
+    assert told[2] == {
+        "name": "north", "fingerprint": fingerprint(key(1)), "state": "unknown",
+        "last_seen": None, "version": "0.2.0", "contact": "",
+        "admitted": "2026-11-01T08:00:00+00:00", "revoked": None,
+    }  # fmt: skip
 
 
-def test_the_command_prints_the_list_and_says_that_the_superlink_is_away(
-    federation: Federation,
+NODE = {"status": "offline", "offline-at": "2026-11-02 09:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("there", "state", "seen"),
+    [
+        ({11: {**NODE, "status": "registered"}}, "never seen", None),
+        ({11: NODE}, "offline", datetime(2026, 11, 2, 9, 30, tzinfo=UTC)),
+        ({}, "not registered", None),
+        (None, "unknown", None),
+    ],
+)
+def test_a_sites_state_follows_from_what_flower_lists(
+    there: dict[int, dict[str, str]] | None, state: str, seen: datetime | None
 ) -> None:
-    result = CliRunner().invoke(main, ["sites", "--federation", str(federation.path)])
-    assert result.exit_code == 0
-    assert "Warning: the SuperLink does not answer; who is online is not known." in result.stderr
-    assert result.stdout.splitlines()[3].split()[:2] == ["north", "unknown"] or "north" in (
-        result.stdout
-    )
+    site = AdmittedSite(name="north", public_key=key(1), node_id=11, admitted=DAY)
+    assert presence(site, there) == (state, seen)
+    burnt = site.model_copy(update={"revoked": DAY})
+    assert presence(burnt, there)[0] == ("revoked, still registered" if there else "revoked")
 
 
 @pytest.mark.parametrize(
