@@ -70,7 +70,7 @@ def issue(
     root: Issued,
     hosts: Sequence[str],
     *,
-    days: int = SERVER_DAYS,
+    days: float = SERVER_DAYS,
     now: datetime | None = None,
 ) -> Issued:
     """Make a server's certificate.
@@ -201,7 +201,7 @@ def _builder(
     )
 
 
-def _lasting(days: int, now: datetime | None) -> tuple[datetime, datetime]:
+def _lasting(days: float, now: datetime | None) -> tuple[datetime, datetime]:
     here = datetime.now(UTC) if now is None else now
     return here - _CLOCKS, here + timedelta(days=days)
 

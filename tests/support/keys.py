@@ -5,15 +5,20 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from server.certificates import issue, new_root
+from server.certificates import Issued, issue, new_root
 from server.node_keys import NodeKey, node_key
 
 
 def write_certificates(folder: Path, days: int = 30) -> None:
-    """Write `ca.crt`, and `server.crt` and `server.key` for this machine."""
+    """Write `ca.crt`, its key `ca.key`, and `server.crt` and `server.key` for this machine."""
     folder.mkdir(parents=True, exist_ok=True)
-    root = new_root("federation", days=days)
-    (folder / "ca.crt").write_bytes(root.certificate)
+    new_root("federation", days=days).write(folder / "ca.crt")
+    write_server_certificate(folder, days)
+
+
+def write_server_certificate(folder: Path, days: float) -> None:
+    """Write `server.crt` and `server.key` anew; a little below zero days it has expired already."""
+    root = Issued((folder / "ca.crt").read_bytes(), (folder / "ca.key").read_bytes())
     issue(root, ("localhost", "127.0.0.1"), days=days).write(folder / "server.crt")
 
 

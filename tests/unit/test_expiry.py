@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from client.joining import expiry_warnings as site_warnings
 from client.site_folder import SiteFolder
 from common.expiry import Lifetime, lifetime, warn_of_expiry
-from server.certificates import issue, new_root
+from server.certificates import Issued, issue, new_root
 from server.cli.main import main
 from server.federation import Federation, Settings
 from server.founding import found
@@ -53,7 +53,7 @@ def test_a_certificate_is_read_as_a_file_holds_it_and_as_it_comes_over_the_wire(
 def ending_in(days: int, federation: Federation) -> None:
     """Give the front a certificate that ends in so many days and an hour."""
     key = federation.authority.with_suffix(".key").read_bytes()
-    root = type(new_root("x"))(federation.authority.read_bytes(), key)
+    root = Issued(federation.authority.read_bytes(), key)
     now = datetime.now(UTC) + HOUR
     issue(root, ["localhost"], days=days, now=now).write(federation.front_certificate)
 
