@@ -1,5 +1,6 @@
 """`leukofed-site join`: which kits a site takes, and what it changes for them."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from client.cli.main import main
+from client.enrolment import Owners, hand_over
 from client.site_config import load_site_config
 from client.site_folder import SiteFolder
 from common.kit import Kit, fingerprint, kit_text, read_kit, read_request
@@ -165,3 +167,15 @@ def test_a_node_key_that_is_broken_is_named(site: SiteFolder) -> None:
     kit = kit_for(site)
     site.node_key.write_text("no key")
     refused(site, kit, "no key that Flower takes")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand files to other users")
+def test_what_root_changes_stays_with_the_two_users(site: SiteFolder) -> None:
+    worker, carrier, group = 12001, 12002, 12000
+    kit = kit_for(site)
+    hand_over(site, Owners(worker, group, carrier), [])
+    assert join(site, kit, "--fingerprint", TOLD).exit_code == 0
+    for path in (site.site_file, site.kit, site.authority, site.link / "link.yaml", site.node_key):
+        found = path.stat()
+        owner = carrier if path.parent == site.link else worker
+        assert (found.st_uid, found.st_gid) == (owner, group), path.name
