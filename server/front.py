@@ -1,8 +1,8 @@
 """The front: nginx between the sites and the SuperLink, which has no login of its own.
 
-It terminates TLS for the sites and passes on what their nodes ask, and the health. Everything
-else that the SuperLink serves (starting and stopping runs, admitting sites, taking tasks) stays
-on this machine.
+It terminates TLS for the sites and passes on what the nodes of admitted sites ask, and the
+health. Everything else that the SuperLink serves (starting and stopping runs, admitting sites,
+taking tasks) stays on this machine.
 """
 
 import os
@@ -12,14 +12,21 @@ import shutil
 import signal
 import socket
 import subprocess
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_ssh_public_key,
+)
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from common.errors import LeukofedError
 from common.whole_file import write_whole
 from server.federation import Federation
+from server.sites import register
 
 _CALL = "64k"
 PATHS: Mapping[str, str] = {
@@ -56,7 +63,7 @@ def front_configuration(federation: Federation) -> str:
     """Return the front's configuration; paths in it are relative to the front's folder.
 
     Raises:
-        ConfigError: as `Federation.settings` says.
+        ConfigError: as `Federation.settings` and `register` say.
     """
     settings = federation.settings
     page = Environment(
@@ -67,18 +74,32 @@ def front_configuration(federation: Federation) -> str:
         port=settings.port,
         link_port=settings.link_port,
         ipv6=_has_ipv6(),
-        paths=list(PATHS.items()),
+        paths=PATHS,
+        keys=admitted_keys(federation),
         connections=CONNECTIONS,
         requests_per_s=REQUESTS_PER_S,
         burst=BURST,
     )
 
 
+def admitted_keys(federation: Federation) -> dict[str, str]:
+    """Return the keys of admitted sites as their nodes name them in every request, with names.
+
+    Raises:
+        ConfigError: an entry of the register cannot be read.
+    """
+    return {
+        _as_header(site.public_key): site.name
+        for site in register(federation)
+        if site.revoked is None
+    }
+
+
 def write_front(federation: Federation) -> Path:
     """Write the front's configuration and the folders that it needs; return the file.
 
     Raises:
-        ConfigError: as `Federation.settings` says.
+        ConfigError: as `front_configuration` says.
         FrontError: the folder cannot be written to.
     """
     text = front_configuration(federation)
@@ -146,7 +167,7 @@ def reload_front(federation: Federation) -> bool:
         Whether a front was running.
 
     Raises:
-        ConfigError: as `Federation.settings` says.
+        ConfigError: as `front_configuration` says.
         FrontError: as `write_front` and `check_front` say.
     """
     write_front(federation)
@@ -176,6 +197,14 @@ def front_process(federation: Federation) -> int | None:
     except (OSError, ValueError):
         return None
     return number if _is_nginx(number) else None
+
+
+def _as_header(key: str) -> str:
+    """Return a key as Flower's node writes it into a header: PEM, in base64."""
+    pem = load_ssh_public_key(key.encode()).public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
+    return b64encode(pem).decode("ascii")
 
 
 def _is_nginx(number: int) -> bool:

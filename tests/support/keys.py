@@ -2,7 +2,6 @@
 
 import datetime as dt
 import ipaddress
-from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -32,42 +31,6 @@ def write_certificates(folder: Path, days: int = 30) -> None:
         _certificate("superlink", authority, server, days, (names, False), (serves, False))
     )
     _write_private(folder / "server.key", server, s.PrivateFormat.PKCS8)
-
-
-def write_federation_keys(tls: Path, *hosts: str, days: int = 30) -> None:
-    """Write the certificates of a federation's folder: root, front for the hosts, and link."""
-    authority = ec.generate_private_key(ec.SECP384R1())
-    tls.mkdir(parents=True, exist_ok=True)
-    is_authority = x509.BasicConstraints(ca=True, path_length=0)
-    own = _certificate("federation", authority, authority, days, (is_authority, True))
-    (tls / "ca.crt").write_bytes(own)
-    _write_private(tls / "ca.key", authority, s.PrivateFormat.PKCS8)
-    write_front_certificate(tls, *hosts, days=days)
-    _write_served(tls / "link.crt", authority, _HOSTS, days)
-
-
-def write_front_certificate(tls: Path, *hosts: str, days: int = 30) -> None:
-    """Write the front's certificate, or another one, as a renewal does."""
-    authority = s.load_pem_private_key((tls / "ca.key").read_bytes(), None)
-    assert isinstance(authority, ec.EllipticCurvePrivateKey)
-    _write_served(tls / "front.crt", authority, [_host(host) for host in hosts], days)
-
-
-def _write_served(
-    path: Path, authority: ec.EllipticCurvePrivateKey, hosts: Sequence[x509.GeneralName], days: int
-) -> None:
-    key = ec.generate_private_key(ec.SECP384R1())
-    serves = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-    names = x509.SubjectAlternativeName(hosts)
-    path.write_bytes(_certificate(path.stem, authority, key, days, (names, False), (serves, False)))
-    _write_private(path.with_suffix(".key"), key, s.PrivateFormat.PKCS8)
-
-
-def _host(text: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
-        return x509.DNSName(text)
 
 
 def site_node_key(path: Path) -> str:

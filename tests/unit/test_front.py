@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ from threading import Thread
 import httpx
 import pytest
 
+from server.certificates import renew
 from server.federation import Federation
 from server.front import (
     PATHS,
@@ -24,18 +26,23 @@ from server.front import (
     reload_front,
     write_front,
 )
-from tests.support.coordinator_folder import write_folder
-from tests.support.keys import write_front_certificate
+from tests.support.coordinator_folder import write_entry, write_folder
+from tests.support.keys import node_public_key
 from tests.support.processes import Process, wait_until
 
 HAS_NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None
 needs_nginx = pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed")
-SIGNED = {"flwr-public-key": "AAAA", "flwr-signature": "BBBB", "flwr-timestamp": "2026-01-01T00:00"}
+KEYS = {name: node_public_key(n, "ssh").decode() for n, name in enumerate(("north", "gone"), 5)}
+SIGNED = {"flwr-public-key": b64encode(node_public_key(5)).decode()}
+REVOKED = {"flwr-public-key": b64encode(node_public_key(6)).decode()}
 
 
 @pytest.fixture
 def federation(tmp_path: Path) -> Federation:
-    return write_folder(tmp_path / "federation of ours")
+    folder = write_folder(tmp_path / "federation of ours")
+    write_entry(folder, "north", KEYS["north"])
+    write_entry(folder, "gone", KEYS["gone"], revoked=True)
+    return folder
 
 
 class Link(BaseHTTPRequestHandler):
@@ -85,11 +92,12 @@ def seen(federation: Federation) -> Iterator[list[str]]:
 def front(federation: Federation, seen: list[str]) -> Iterator[Process]:
     write_front(federation)
     process = Process(front_command(federation), federation.front / "front.log").start()
-    wait_until(lambda: front_process(federation) is not None, 10, "the front")
-    with open_site(federation) as site:
-        wait_until(lambda: answers(site), 10, "an answer")
-    yield process
-    process.close()
+    try:
+        with open_site(federation) as site:
+            wait_until(lambda: answers(site), 10, "an answer")
+        yield process
+    finally:
+        process.close()
 
 
 def open_site(federation: Federation) -> httpx.Client:
@@ -143,7 +151,7 @@ def test_what_a_node_calls_is_passed_and_nothing_else(federation: Federation) ->
 @needs_nginx
 @pytest.mark.usefixtures("front")
 class TestRunning:
-    def test_it_passes_signed_calls_and_health(
+    def test_it_passes_the_calls_of_admitted_sites_and_health(
         self, federation: Federation, seen: list[str]
     ) -> None:
         with open_site(federation) as site:
@@ -153,6 +161,14 @@ class TestRunning:
             assert seen == [f"{path} 60000" for path in PATHS]
             answer = site.get("/health")
             assert (answer.status_code, answer.headers["server"]) == (200, "nginx")
+
+    def test_a_site_is_known_after_a_reload(self, federation: Federation) -> None:
+        with open_site(federation) as site:
+            path = "/v1/fleet/pull-messages"
+            assert site.post(path, headers=REVOKED).status_code == 401
+            write_entry(federation, "gone", KEYS["gone"])
+            assert reload_front(federation)
+            wait_until(lambda: site.post(path, headers=REVOKED).status_code == 200, 10, "a reload")
 
     @pytest.mark.parametrize(
         "path",
@@ -196,7 +212,7 @@ class TestRunning:
             assert site.recv(100).startswith(b"HTTP/1.1 200")
         assert seen == ["/v1/fleet/pull-messages 0"]
 
-    def test_what_is_too_large_or_not_signed_stays_outside(
+    def test_what_is_too_large_or_a_strangers_stays_outside(
         self, federation: Federation, seen: list[str]
     ) -> None:
         with open_site(federation) as site:
@@ -208,16 +224,16 @@ class TestRunning:
                 for path, body in sizes.items()
             }
             assert found == {"push-object": 200, "push-messages": 413, "pull-object": 413}
-            assert site.post("/v1/fleet/push-object", content=piece).status_code == 401
-            assert site.post("/v1/fleet/push-object", content=piece * 2).status_code in (401, 413)
+            for strangers in ({}, REVOKED, {"flwr-public-key": "AAAA"}):
+                answer = site.post("/v1/fleet/push-object", content=piece, headers=strangers)
+                assert answer.status_code == 401
             assert site.get("/v1/fleet/push-object", headers=SIGNED).status_code == 403
             assert site.post("/health").status_code == 403
             assert seen == [f"/v1/fleet/push-object {len(piece)}"]
 
     def test_an_old_tls_and_plain_text_are_refused(self, federation: Federation) -> None:
         context = ssl.create_default_context(cafile=federation.authority)
-        with pytest.warns(DeprecationWarning):
-            context.minimum_version = ssl.TLSVersion.TLSv1
+        with pytest.warns(DeprecationWarning, match="TLSv1"):
             context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.set_ciphers("ALL:@SECLEVEL=0")
         with (
@@ -248,7 +264,7 @@ class TestRunning:
         self, federation: Federation, front: Process
     ) -> None:
         before, number = shown(federation), front.pid
-        write_front_certificate(federation.path / "tls", "127.0.0.1")
+        renew(federation)
         assert shown(federation) == before
         assert reload_front(federation)
         wait_until(lambda: shown(federation) != before, 10, "the new certificate")
