@@ -1,0 +1,102 @@
+"""The SuperLink's database, read from outside: which runs wait, and how much of it is waste.
+
+Asking Flower takes a process and a second or two of processor time; this costs nothing, so that it
+can be done every few seconds. The tables are those of flwr 1.41, which the installation pins.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from common.errors import LeukofedError
+
+_PATIENCE_S = 5.0
+_ACTIVE = """\
+SELECT pending_at, starting_at, active_until FROM task
+WHERE type = 'flwr-serverapp' AND finished_at IS NULL"""
+# What no message, no run that is active and no larger object refers to any more.
+_LEFT_OVER = """\
+DELETE FROM run_objects WHERE run_id NOT IN (SELECT run_id FROM task WHERE finished_at IS NULL)"""
+
+
+class DatabaseError(LeukofedError):
+    """The SuperLink's database cannot be read or written."""
+
+
+@dataclass(frozen=True)
+class RunsNow:
+    """How the runs stand that have not finished."""
+
+    active: int = 0
+    """Runs whose ServerApp is starting or alive."""
+    pending: int = 0
+    """Runs that nobody has begun."""
+    pending_s: float = 0.0
+    """How long the first of these has waited, in seconds."""
+
+
+def runs_now(database: Path, now: datetime | None = None) -> RunsNow:
+    """Look which runs are under way.
+
+    A ServerApp that died counts as active until its lease is over, a minute at most; Flower itself
+    only finds out when somebody asks for the run.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    if not database.exists():
+        return RunsNow()
+    here = datetime.now(UTC) if now is None else now
+    with _opened(database, "ro") as base:
+        rows = base.execute(_ACTIVE).fetchall()
+    waits = [(here - _time(pending)).total_seconds() for pending, begun, _ in rows if not begun]
+    alive = [1 for _, begun, until in rows if begun and (until is None or _time(until) > here)]
+    return RunsNow(len(alive), len(waits), max(waits, default=0.0))
+
+
+def size_bytes(database: Path) -> int:
+    """Return what the database takes on disk, with what SQLite keeps beside it."""
+    return sum(part.stat().st_size for part in database.parent.glob(f"{database.name}*"))
+
+
+def compact(database: Path) -> tuple[int, int]:
+    """Give back the room that the database does not need; the SuperLink may go on meanwhile.
+
+    No run may be active. SQLite's VACUUM writes what is left into a new file and copies it back as
+    one transaction; a crash leaves the old content or the new.
+
+    Returns:
+        Its size before and after, in bytes.
+
+    Raises:
+        DatabaseError: another process writes at this moment, or the disk has no room for a copy.
+    """
+    before = size_bytes(database)
+    with _opened(database, "rw") as base:
+        base.execute("VACUUM")
+        base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return before, size_bytes(database)
+
+
+@contextmanager
+def _opened(database: Path, mode: str) -> Iterator[sqlite3.Connection]:
+    place = f"file:{quote(str(database.resolve()))}?mode={mode}"
+    try:
+        base = sqlite3.connect(place, uri=True, timeout=_PATIENCE_S, isolation_level=None)
+        with closing(base):
+            yield base
+    except sqlite3.Error as error:
+        raise DatabaseError(
+            f"the SuperLink's database does not answer: {error}",
+            fix="see that its disk is not full, and that flwr is the version of constraints.txt",
+            local_detail=str(database),
+        ) from error
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
