@@ -18,9 +18,8 @@ _PATIENCE_S = 5.0
 _ACTIVE = """\
 SELECT pending_at, starting_at, active_until FROM task
 WHERE type = 'flwr-serverapp' AND finished_at IS NULL"""
-# What no message, no run that is active and no larger object refers to any more.
-_LEFT_OVER = """\
-DELETE FROM run_objects WHERE run_id NOT IN (SELECT run_id FROM task WHERE finished_at IS NULL)"""
+# Pieces of messages: nearly all of the database, and of no use to a run that is over.
+_CONTENT = ("object_children", "run_objects", "objects")
 
 
 class DatabaseError(LeukofedError):
@@ -52,10 +51,7 @@ def runs_now(database: Path, now: datetime | None = None) -> RunsNow:
         return RunsNow()
     here = datetime.now(UTC) if now is None else now
     with _opened(database, "ro") as base:
-        rows = base.execute(_ACTIVE).fetchall()
-    waits = [(here - _time(pending)).total_seconds() for pending, begun, _ in rows if not begun]
-    alive = [1 for _, begun, until in rows if begun and (until is None or _time(until) > here)]
-    return RunsNow(len(alive), len(waits), max(waits, default=0.0))
+        return _runs(base, here)
 
 
 def size_bytes(database: Path) -> int:
@@ -66,20 +62,36 @@ def size_bytes(database: Path) -> int:
 def compact(database: Path) -> tuple[int, int]:
     """Give back the room that the database does not need; the SuperLink may go on meanwhile.
 
-    No run may be active. SQLite's VACUUM writes what is left into a new file and copies it back as
-    one transaction; a crash leaves the old content or the new.
+    Flower deletes the pieces of messages once they were fetched, or their run was stopped, and
+    keeps the room; those of a run whose ServerApp died may stay. Sites, keys, runs and their logs
+    are not touched. SQLite's VACUUM copies what is left and puts it back as one transaction: a
+    crash leaves the old content or the new.
 
     Returns:
-        Its size before and after, in bytes.
+        Its size before and after, in bytes; the same if a run is active or waits.
 
     Raises:
         DatabaseError: another process writes at this moment, or the disk has no room for a copy.
     """
     before = size_bytes(database)
     with _opened(database, "rw") as base:
+        base.execute("BEGIN IMMEDIATE")  # so that no run can begin between look and deed
+        if _runs(base, datetime.now(UTC)) != RunsNow():
+            base.execute("ROLLBACK")
+            return before, before
+        for table in _CONTENT:
+            base.execute(f"DELETE FROM {table}")
+        base.execute("COMMIT")
         base.execute("VACUUM")
         base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return before, size_bytes(database)
+
+
+def _runs(base: sqlite3.Connection, now: datetime) -> RunsNow:
+    rows = base.execute(_ACTIVE).fetchall()
+    waits = [(now - _time(pending)).total_seconds() for pending, begun, _ in rows if not begun]
+    alive = [1 for _, begun, until in rows if begun and (until is None or _time(until) > now)]
+    return RunsNow(len(alive), len(waits), max(waits, default=0.0))
 
 
 @contextmanager

@@ -42,7 +42,7 @@ _STOP_S = 20.0
 
 
 def link_command(federation: Federation) -> list[str]:
-    """Return the command of the SuperLink: on the loopback, admitted keys only, fetching nothing."""
+    """Return the SuperLink's command: on the loopback, for admitted keys, fetching nothing."""
     certificate = federation.link_certificate.resolve()
     return [
         str(Path(sys.executable).parent / "flower-superlink"), "--host", "127.0.0.1",
@@ -157,6 +157,9 @@ class Services:
                 self._once("restart", "a run is active: the SuperLink is started anew after it; "
                            "if that run makes no progress, stop it")  # fmt: skip
         self._write(found, sight)
+        if not self._is_ready and sight.front_silent_s == sight.link_silent_s == 0:
+            self._is_ready = True
+            _LOG.info("ready: sites reach this federation at %s", self._federation.settings.address)
 
     def _sight(self) -> Sight:
         federation, number = self._federation, self.link.pid
@@ -164,9 +167,6 @@ class Services:
             "front": self._silence("front", front_answers(federation)),
             "link": self._silence("link", link_answers(federation)),
         }
-        if not self._is_ready and not any(silent.values()):
-            self._is_ready = True
-            _LOG.info("ready: sites reach this federation at %s", federation.settings.address)
         size, free, warnings = sight_of_disk(federation)
         runs: RunsNow | None = seen_runs(federation)
         begun = time.time() - self.link.running_s

@@ -60,8 +60,8 @@ def read_services(federation: Federation) -> ServicesNow | None:
     """Return what it says; None if `leukofed-server start` does not run, or never did."""
     try:
         found = json.loads(services_file(federation).read_bytes())
-        parts = {name: Part(**found.pop(name)) for name in ("front", "link")}
-        now = ServicesNow(**found, **parts)
+        front, link = Part(**found.pop("front")), Part(**found.pop("link"))
+        now = ServicesNow(front=front, link=link, **found)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return now if _runs(now.pid) else None

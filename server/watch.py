@@ -32,7 +32,7 @@ class Sight:
     """How long the SuperLink has not answered, in seconds."""
     has_executor: bool | None = True
     """Whether what begins runs, the SuperLink's SuperExec, is alive; None: it cannot be told."""
-    runs: RunsNow | None = RunsNow()
+    runs: RunsNow | None = None
     """Flower's runs; None: the database does not answer."""
     database_bytes: int = 0
     """The database's size on disk."""
