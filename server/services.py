@@ -172,8 +172,7 @@ class Services:
         begun = time.time() - self.link.running_s
         return Sight(
             silent["front"], silent["link"],
-            None if number is None or self.link.running_s < self._settling_s
-            else has_executor(number),
+            has_executor(number) if number is not None and silent["link"] == 0 else None,
             runs, size, free,
             number is not None and federation.link_certificate.stat().st_mtime > begun,
             warnings,
