@@ -24,7 +24,7 @@ def end_whole(pid: int | None, end: Callable[[], None]) -> None:
     left = descendants(pid)
     end()
     until = time.monotonic() + _PATIENCE_S
-    while (left := [one for one in left if _exists(one)]) and time.monotonic() < until:
+    while (left := [one for one in left if _is_alive(one)]) and time.monotonic() < until:
         time.sleep(0.1)
     for one in left:
         with suppress(ProcessLookupError):
@@ -44,11 +44,9 @@ def descendants(pid: int | None) -> list[int]:
     return found
 
 
-def _exists(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
+    """Whether a process is there and no zombie, which has no words."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
         return False
-    except PermissionError:
-        return True
-    return True

@@ -6,7 +6,7 @@ can be done every few seconds. The tables are those of flwr 1.41, which the inst
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +56,11 @@ def runs_now(database: Path, now: datetime | None = None) -> RunsNow:
 
 def size_bytes(database: Path) -> int:
     """Return what the database takes on disk, with what SQLite keeps beside it."""
-    return sum(part.stat().st_size for part in database.parent.glob(f"{database.name}*"))
+    size = 0
+    for part in (database, *(Path(f"{database}{end}") for end in ("-wal", "-shm", "-journal"))):
+        with suppress(FileNotFoundError):
+            size += part.stat().st_size
+    return size
 
 
 def compact(database: Path) -> tuple[int, int]:

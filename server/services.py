@@ -20,7 +20,7 @@ from server.federation import Federation
 from server.front import check_front, front_command, reload_front, write_front
 from server.left_behind import end_whole
 from server.link_database import DatabaseError, RunsNow, compact
-from server.services_file import Part, ServicesNow, write_services
+from server.services_file import Part, ServicesNow, services_file, write_services
 from server.watch import (
     Sight,
     Trouble,
@@ -62,6 +62,9 @@ class Services:
         federation: its folder.
         look_every_s: how often it is looked whether all is well.
         settling_s: how long the SuperLink runs before it may be started anew for a trouble.
+
+    Raises:
+        FrontError: nginx is not installed.
     """
 
     def __init__(
@@ -70,9 +73,8 @@ class Services:
         self._federation = federation
         self._look_every_s = look_every_s
         self._settling_s = settling_s
-        self.front = Kept(
-            "front", lambda: front_command(federation), federation.front / "front.log"
-        )
+        front = front_command(federation)
+        self.front = Kept("front", lambda: front, federation.front / "front.log")
         self.link = Kept(
             "SuperLink", lambda: link_command(federation), federation.logs / "superlink.log",
             environment=flower_environment(federation.flower_home), folder=federation.flower_home,
@@ -93,13 +95,13 @@ class Services:
         Raises:
             ConfigError: the folder holds no federation, another process serves it, or a port is
                 taken.
-            FrontError: nginx is missing, or does not accept certificate or configuration.
+            FrontError: nginx does not accept its certificate or configuration.
         """
         with _alone(self._federation):
             self._prepare()
-            self.link.start()
-            self.front.start()
             try:
+                self.link.start()
+                self.front.start()
                 next_look = time.monotonic()
                 while not stopping.wait(_STEP_S):
                     self._follow_changes()
@@ -110,8 +112,7 @@ class Services:
                 _LOG.info("stopping")
                 self.front.stop()
                 end_whole(self.link.pid, self.link.stop)
-                with suppress(OSError):
-                    (self._federation.front / "start.json").unlink()
+                services_file(self._federation).unlink(missing_ok=True)
 
     def _prepare(self) -> None:
         federation = self._federation
@@ -169,14 +170,20 @@ class Services:
         }
         size, free, warnings = sight_of_disk(federation)
         runs: RunsNow | None = seen_runs(federation)
-        begun = time.time() - self.link.running_s
         return Sight(
             silent["front"], silent["link"],
             has_executor(number) if number is not None and silent["link"] == 0 else None,
             runs, size, free,
-            number is not None and federation.link_certificate.stat().st_mtime > begun,
+            number is not None and self._link_renewed(),
             warnings,
         )  # fmt: skip
+
+    def _link_renewed(self) -> bool:
+        begun = time.time() - self.link.running_s
+        try:
+            return self._federation.link_certificate.stat().st_mtime > begun
+        except OSError:
+            return False  # it is being replaced; and if it is missing, a start would say so
 
     def _silence(self, part: str, answers: bool) -> float:
         """Return how long a part has been silent; 0 if it answers."""

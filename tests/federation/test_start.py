@@ -324,9 +324,10 @@ def test_a_revoked_site_is_refused_by_the_front(running: Running, node: Process)
 
 def test_a_stop_leaves_nothing_behind(running: Running) -> None:
     federation = running.federation
-    number = running.now.front.pid
+    number = front_process(federation)
     assert number is not None
     os.kill(number, signal.SIGKILL)
+    wait_until(lambda: front_process(federation) not in (None, number), 30, "another one")
     wait_until(lambda: front_answers(federation), 30, "another front")
     left = [running.start.pid, *descendants(running.start.pid)]
     words = [command_line(pid) for pid in left]
@@ -349,6 +350,7 @@ def test_a_superlink_without_its_executor_is_started_anew(tmp_path: Path) -> Non
         assert first is not None
         wait_until(lambda: children(first, "flower-superexec"), 30, "the SuperExec")
         (executor,) = children(first, "flower-superexec")
+        wait_until(lambda: services.link.running_s > 3, 30, "that it has settled")
         os.kill(executor, signal.SIGKILL)
         begun = time.monotonic()
         wait_until(lambda: services.link.pid not in (first, None), 60, "another SuperLink")

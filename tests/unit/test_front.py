@@ -13,11 +13,14 @@ from threading import Thread
 
 import httpx
 import pytest
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 
 from server.certificates import renew
 from server.federation import Federation
 from server.front import (
+    BURST,
     PATHS,
+    REQUESTS_PER_S,
     FrontError,
     check_front,
     front_command,
@@ -145,7 +148,9 @@ def test_what_a_node_calls_is_passed_and_nothing_else(federation: Federation) ->
     places = [line.split()[2] for line in text.splitlines() if "location =" in line]
     assert places == ["/health", *PATHS]
     assert passed == [f"https://link{place};" for place in places]
-    assert not [path for path in PATHS if "register" in path]
+    fleet = {path for _, path in PROTOBUF_REQUEST_TYPES if path.startswith("/v1/fleet/")}
+    assert fleet - set(PATHS) == {"/v1/fleet/register-node", "/v1/fleet/unregister-node"}
+    assert set(PATHS) < fleet
 
 
 @needs_nginx
@@ -273,6 +278,19 @@ class TestRunning:
         with pytest.raises(FrontError, match="does not accept"):
             reload_front(federation)
         assert shown(federation) != before  # it goes on as it was
+
+    def test_one_address_cannot_ask_without_end(self, federation: Federation) -> None:
+        file, number = federation.front / "nginx.conf", front_process(federation)
+        text = file.read_text(encoding="utf-8")
+        assert f"rate={REQUESTS_PER_S}r/s" in text
+        assert f"burst={BURST} " in text
+        few = text.replace(f"rate={REQUESTS_PER_S}r/s", "rate=1r/s")
+        file.write_text(few.replace(f"burst={BURST} ", "burst=5 "), encoding="utf-8")
+        assert number is not None
+        os.kill(number, signal.SIGHUP)
+        with open_site(federation) as site:
+            # A node takes 503 as a reason to ask again.
+            wait_until(lambda: site.get("/health").status_code == 503, 10, "the limit", 0.01)
 
     def test_refusals_alone_are_logged(self, federation: Federation, front: Process) -> None:
         with open_site(federation) as site:
