@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import ssl
+import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,11 +33,29 @@ from server.front import (
 from tests.support.coordinator_folder import write_entry, write_folder
 from tests.support.keys import node_public_key
 from tests.support.processes import Process, wait_until
+from tests.support.walls import CARRIER_USER, GROUP, can_wall, hand_over
 
 HAS_NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None
 needs_nginx = pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed")
 KEYS = {name: node_public_key(n, "ssh").decode() for n, name in enumerate(("north", "gone"), 5)}
 SIGNED = {"flwr-public-key": b64encode(node_public_key(5)).decode()}
+ELSEWHERE = (
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/v1/control/list-runs",
+    "/v1/control/start-run",
+    "/v1/control/unregister-node",
+    "/v1/runtime/acquire-task",
+    "/v1/fleet/",
+    "/v1/fleet/register-node",
+    "/v1/fleet/unregister-node",
+    "/v1/fleet/pull-messages/",
+    "/v1/fleet/PULL-MESSAGES",
+    "/v1/fleet/../control/list-runs",
+    "/v1/fleet/%2e%2e/control/list-runs",
+    "//v1//control/list-runs",
+)
 REVOKED = {"flwr-public-key": b64encode(node_public_key(6)).decode()}
 
 
@@ -175,33 +194,13 @@ class TestRunning:
             assert reload_front(federation)
             wait_until(lambda: site.post(path, headers=REVOKED).status_code == 200, 10, "a reload")
 
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "/",
-            "/docs",
-            "/openapi.json",
-            "/v1/control/list-runs",
-            "/v1/control/start-run",
-            "/v1/control/unregister-node",
-            "/v1/runtime/acquire-task",
-            "/v1/fleet/",
-            "/v1/fleet/register-node",
-            "/v1/fleet/unregister-node",
-            "/v1/fleet/pull-messages/",
-            "/v1/fleet/PULL-MESSAGES",
-            "/v1/fleet/../control/list-runs",
-            "/v1/fleet/%2e%2e/control/list-runs",
-            "//v1//control/list-runs",
-        ],
-    )
-    def test_everything_else_is_refused(
-        self, federation: Federation, seen: list[str], path: str
-    ) -> None:
+    def test_everything_else_is_refused(self, federation: Federation, seen: list[str]) -> None:
         with open_site(federation) as site:
             seen.clear()
-            for method in ("GET", "POST", "PUT", "DELETE"):
-                assert site.request(method, path, headers=SIGNED).status_code == 403
+            for path in ELSEWHERE:
+                for method in ("GET", "POST", "PUT", "DELETE"):
+                    found = site.request(method, path, headers=SIGNED).status_code
+                    assert (method, path, found) == (method, path, 403)
             assert seen == []
 
     def test_a_path_written_otherwise_reaches_the_link_as_it_should_be(
@@ -298,6 +297,33 @@ class TestRunning:
             site.get("/docs")
         wait_until(lambda: "403 GET /docs" in front.text(), 5, "the line")
         assert "200" not in front.text()
+
+
+@needs_nginx
+@pytest.mark.skipif(not can_wall(), reason="starting nginx as another user takes root")
+def test_it_needs_no_privilege() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)  # other users may enter, as they may not pytest's own
+        federation = write_folder(Path(name) / "federation")
+        write_front(federation)
+        hand_over(federation.path, CARRIER_USER, 0o700)
+        # The pipe is its own user's, as it is where `leukofed-server start` makes it.
+        command = ["setpriv", f"--reuid={CARRIER_USER}", f"--regid={GROUP}", "--clear-groups",
+                   "sh", "-c", '"$@" 2>&1 | cat', "sh", *front_command(federation)]  # fmt: skip
+        process = Process(command, Path(name) / "front.log").start()
+        try:
+            with open_site(federation) as site:
+                wait_until(lambda: refuses(site), 10, "an answer")
+            wait_until(lambda: "403 GET /docs" in process.text(), 5, "the line")
+        finally:
+            process.close()
+
+
+def refuses(site: httpx.Client) -> bool:
+    try:
+        return site.get("/docs").status_code == 403
+    except httpx.HTTPError:
+        return False
 
 
 @needs_nginx
