@@ -248,8 +248,16 @@ def _marks(federation: Federation) -> tuple[object, ...]:
 @contextmanager
 def _alone(federation: Federation) -> Iterator[None]:
     _ = federation.settings  # is this a federation's folder at all?
-    federation.front.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (federation.front / "start.lock").open("w") as lock:
+    try:
+        federation.front.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (federation.front / "start.lock").open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"the federation's folder cannot be written to: {error.strerror}",
+            fix="work as its owner, on a disk with room",
+            local_detail=str(federation.front),
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
