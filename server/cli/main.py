@@ -15,6 +15,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "renew": ("server.cli.renew:renew", "Make new certificates; no site needs a new kit."),
         "revoke": ("server.cli.revoke:revoke", "Cut a site off, for good."),
         "sites": ("server.cli.sites:sites", "List the sites that were admitted."),
+        "start": ("server.cli.start:start", "Run what the sites reach, and keep it running."),
         "study": ("server.cli.study:study", "Check a study file and show it in full."),
     },
     notices=("federation", "server.cli.notices:notices"),
