@@ -54,7 +54,7 @@ class Traffic:
 
 
 class Tunnel:
-    """A proxy for one address, from `start` to `close`.
+    """A proxy for one address, at a free port of the loopback, from `start` to `close`.
 
     Whoever can open a connection to the loopback can use it, to reach that address only.
 
@@ -67,7 +67,8 @@ class Tunnel:
     def __init__(
         self, address: str, proxy: str | None = None, bandwidth_mbit: float | None = None
     ) -> None:
-        self.port = 0
+        self._socket = socket.create_server((_LOOPBACK, 0))
+        self.port: int = self._socket.getsockname()[1]
         self._address = address
         self._proxy = proxy
         self._up = _Bucket(bandwidth_mbit)
@@ -91,13 +92,12 @@ class Tunnel:
         return Traffic(self._up.passed, self._down.passed, self._called, self._heard, self._trouble)
 
     def start(self) -> None:
-        """Listen at a free port of the loopback."""
+        """Take connections."""
         self._thread.start()
         listening = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, _LOOPBACK, 0, limit=_LONGEST_HEAD), self._loop
+            asyncio.start_server(self._serve, sock=self._socket, limit=_LONGEST_HEAD), self._loop
         )
         self._server = listening.result()
-        self.port = self._server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
         """Cut every connection."""
@@ -105,6 +105,7 @@ class Tunnel:
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        self._socket.close()
         self._loop.close()
 
     async def _end(self) -> None:

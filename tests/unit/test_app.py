@@ -12,7 +12,8 @@ import grpc
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
-from client.app import SOCKET_VARIABLE, app
+from client.app import app
+from client.sockets import SOCKET_VARIABLE
 from common.flower import HEAD, MESSAGE_TYPE, RECORD, describe, from_records, to_records
 from common.troubles import MEANING, Trouble
 from common.worker_pb2 import Piece
