@@ -33,7 +33,8 @@ class Patience:
     """How long what is silent is waited for, in seconds."""
 
     silent_s: float = 90.0
-    """For a SuperNode that does not call; a live one does every 3 s, or tries to every 20 s."""
+    """For a SuperNode that does not call. A live one does every 3 s, at work every 23 s, and where
+    the coordinator is away it tries every 20 s."""
     starting_s: float = 120.0
     """For a ClientApp's first sign of life."""
     stalled_s: float = 1000.0

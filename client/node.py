@@ -107,7 +107,7 @@ class NodeVerdicts:
                 return Verdict(UNKNOWN_KEY)
             return Verdict(_LEASE, _LEASE_PAUSE_S)
         self._refused_since = None
-        if "terminated gracefully" in text:  # as it does when it is answered 401
+        if ending.code == 0 and "SuperNode terminated gracefully" in text:  # it was answered 401
             self._was_cut_off = True
             return Verdict(UNKNOWN_KEY)
         known = (words for sign, words in _KNOWN.items() if sign in text)

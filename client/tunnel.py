@@ -7,6 +7,7 @@ read nothing; it limits bandwidth, counts bytes, and knows when each end was hea
 import asyncio
 import base64
 import logging
+import os
 import re
 import socket
 import threading
@@ -268,7 +269,8 @@ def _words(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, socket.gaierror):
         return "its name is not known here"
-    return (isinstance(error, OSError) and error.strerror) or "the connection was cut"
+    number = error.errno if isinstance(error, OSError) else None
+    return "the connection was cut" if number is None else os.strerror(number).lower()
 
 
 def _head(status: HTTPStatus) -> bytes:

@@ -16,17 +16,24 @@ _HOSTS = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.
 
 
 def write_certificates(folder: Path, days: int = 30) -> None:
-    """Write `ca.crt`, and `server.crt` and `server.key` for this machine."""
-    authority, server = (
-        ec.generate_private_key(ec.SECP384R1()),
-        ec.generate_private_key(ec.SECP384R1()),
-    )
+    """Write `ca.crt`, its key `ca.key`, and `server.crt` and `server.key` for this machine."""
+    authority = ec.generate_private_key(ec.SECP384R1())
     is_authority = x509.BasicConstraints(ca=True, path_length=0)
-    serves = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-    names = x509.SubjectAlternativeName(_HOSTS)
     folder.mkdir(parents=True, exist_ok=True)
     own = _certificate("federation", authority, authority, days, (is_authority, True))
     (folder / "ca.crt").write_bytes(own)
+    _write_private(folder / "ca.key", authority, s.PrivateFormat.PKCS8)
+    write_server_certificate(folder, days)
+
+
+def write_server_certificate(folder: Path, days: float) -> None:
+    """Write `server.crt` and `server.key` anew; with negative days it has expired already."""
+    authority = s.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    if not isinstance(authority, ec.EllipticCurvePrivateKey):
+        raise TypeError("not a key of write_certificates")
+    server = ec.generate_private_key(ec.SECP384R1())
+    serves = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    names = x509.SubjectAlternativeName(_HOSTS)
     (folder / "server.crt").write_bytes(
         _certificate("superlink", authority, server, days, (names, False), (serves, False))
     )
@@ -63,7 +70,7 @@ def _certificate(
     name: str,
     authority: ec.EllipticCurvePrivateKey,
     key: ec.EllipticCurvePrivateKey,
-    days: int,
+    days: float,
     *extensions: tuple[x509.ExtensionType, bool],
 ) -> bytes:
     now = dt.datetime.now(dt.UTC)
