@@ -12,7 +12,6 @@ from client.hours import working_hours
 from client.node import (
     NodeVerdicts,
     carriers,
-    kill_carrier,
     node_command,
     node_environment,
     quiet_s,
@@ -156,19 +155,20 @@ class Link:
             self._verdicts.forget()
 
     def _watch_carriers(self, group: int) -> None:
-        """Kill a ClientApp that hangs: it would keep its SuperNode from every later message."""
+        """Restart a SuperNode whose ClientApp hangs, which keeps it from every later message.
+
+        Killing the ClientApp alone would do, but its SuperNode waits for it for another minute.
+        """
         for carrier in carriers(group):
             self._busy_at = time.monotonic()
             pulsed_s = quiet_s(self._pulse)
             has_pulsed = pulsed_s < carrier.age_s
             silent_s = pulsed_s if has_pulsed else carrier.age_s
             if silent_s > (self._patience.stalled_s if has_pulsed else self._patience.starting_s):
-                kill_carrier(carrier)
-                _LOG.warning(
-                    "a ClientApp gave no sign of life for %s; it is killed, and the coordinator "
-                    "may ask again",
-                    duration(silent_s),
+                self._node.restart(
+                    f"its ClientApp has given no sign of life for {duration(silent_s)}"
                 )
+                return
 
     def _keep_hours(self, now: datetime) -> None:
         """Run the SuperNode within working hours only.

@@ -1,12 +1,10 @@
 """The site's SuperNode: how it is started, what its endings mean, and which ClientApp hangs."""
 
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,12 +136,6 @@ def carriers(group: int) -> Sequence[CarrierProcess]:
         except (OSError, ValueError, IndexError):  # it has just ended
             continue
     return found
-
-
-def kill_carrier(carrier: CarrierProcess) -> None:
-    """End a ClientApp that hangs; its SuperNode takes the next message a minute later."""
-    with suppress(ProcessLookupError):
-        os.kill(carrier.pid, signal.SIGKILL)
 
 
 def quiet_s(pulse: Path) -> float:

@@ -16,7 +16,7 @@ from client.link import Patience
 from client.node import carriers
 from tests.support.keys import write_server_certificate
 from tests.support.linked_site import Front, LinkedSite, SuperLink
-from tests.support.processes import children, wait_until
+from tests.support.processes import children, command_line, wait_until
 
 pytestmark = pytest.mark.slow
 _SILENT = Patience(silent_s=10.0)
@@ -64,7 +64,7 @@ def test_silent_deaths_are_mended(
         silent = time.monotonic()
 
         seconds = {}
-        wait_until(lambda: not started(hung), 60, "the end of the hung ClientApp")
+        wait_until(lambda: command_line(pid) == "", 60, "the end of the hung ClientApp")
         seconds["hung: killed"] = time.monotonic() - since
         link.ask(hung.node, tmp_path / "second")
         waiting: dict[str, Callable[[], object]] = {
@@ -84,7 +84,7 @@ def test_silent_deaths_are_mended(
         print(", ".join(f"{name} {spent:.0f} s" for name, spent in seconds.items()))
     assert (tmp_path / "second").read_text() == "2 not-a-request"
     assert "it lives, but has not called the coordinator for" in caplog.text
-    assert "a ClientApp gave no sign of life for" in caplog.text
+    assert "its ClientApp has given no sign of life for" in caplog.text
     assert "may count as connected for up to 60 s; it is started again in 10 s" in caplog.text
     assert not children(os.getpid(), "flower-")
 
