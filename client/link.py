@@ -58,6 +58,7 @@ class Link:
         before: what stands before the SuperNode's command.
         worker_answers: tells whether the worker does.
         patience: with what is silent.
+        clock: tells the local time.
 
     Raises:
         ConfigError: the site has no address to connect to, or its health port is taken.
@@ -70,6 +71,7 @@ class Link:
         before: Sequence[str],
         worker_answers: Callable[[], bool],
         patience: Patience = PATIENCE,
+        clock: Callable[[], datetime] = datetime.now,
     ) -> None:
         settings = folder.link_settings
         if not settings.address:
@@ -80,6 +82,7 @@ class Link:
         self._pulse = folder.pulse
         self._patience = patience
         self._worker_answers = worker_answers
+        self._clock = clock
         self._hours = None if settings.hours is None else working_hours(settings.hours)
         self._closed_until: str | None = None
         self._closing_since: float | None = None
@@ -110,7 +113,7 @@ class Link:
 
     def watch(self) -> None:
         """Look after the SuperNode; to be called every second or so."""
-        self._keep_hours(datetime.now())
+        self._keep_hours(self._clock())
         group = self._node.pid
         if group is not None:
             self._watch_node()

@@ -1,5 +1,6 @@
 """Links of sites to a real SuperLink: deaths that nobody is told of are found and mended."""
 
+import datetime as dt
 import logging
 import os
 import re
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from client.link import Patience
-from client.node import carriers
-from tests.support.keys import write_server_certificate
+from client.link import Link, Patience
+from client.node import UNKNOWN_KEY, carriers
+from client.site_folder import SiteFolder
+from tests.support.keys import site_node_key, write_certificates, write_server_certificate
 from tests.support.linked_site import Front, LinkedSite, SuperLink
-from tests.support.processes import children, command_line, wait_until
+from tests.support.processes import children, command_line, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 _SILENT = Patience(silent_s=10.0)
@@ -80,12 +82,46 @@ def test_silent_deaths_are_mended(
             assert time.monotonic() - since < 150, (waiting, seconds, caplog.text)
             time.sleep(0.3)
         assert link.online() == 3
+        link.flwr("supernode", "unregister", hung.node, "own")
+        since = time.monotonic()
+        wait_until(lambda: hung.health()["words"] == UNKNOWN_KEY, 60, "the end of a revoked site")
+        seconds["revoked: told"] = time.monotonic() - since
     with capsys.disabled():
         print(", ".join(f"{name} {spent:.0f} s" for name, spent in seconds.items()))
     assert (tmp_path / "second").read_text() == "2 not-a-request"
     assert "it lives, but has not called the coordinator for" in caplog.text
     assert "its ClientApp has given no sign of life for" in caplog.text
     assert "may count as connected for up to 60 s; it is started again in 10 s" in caplog.text
+    assert not children(os.getpid(), "flower-")
+
+
+def test_outside_its_hours_a_site_takes_no_message(tmp_path: Path) -> None:
+    """Where the coordinator is away, too; the SuperNode runs only while the hours last."""
+    folder = SiteFolder(tmp_path)
+    folder.link.mkdir()
+    write_certificates(tmp_path / "keys")
+    folder.authority.write_bytes((tmp_path / "keys" / "ca.crt").read_bytes())
+    site_node_key(folder.node_key)
+    (folder.link / "link.yaml").write_text(
+        f"address: 127.0.0.1:{free_port()}\nhours: 19:00-07:00\nhealth_port: {free_port()}\n"
+    )
+    now = [dt.datetime(2026, 3, 2, 18, 59)]
+    link = Link(folder, folder.logs, (), lambda: True, Patience(idle_s=0.0), clock=lambda: now[0])
+    link.start()
+    try:
+        link.watch()
+        assert (link.health().words, link.health().node_runs) == ("closed until 19:00", False)
+        for day in (2, 3):
+            now[0] = dt.datetime(2026, 3, day, 19, 0)
+            link.watch()
+            wait_until(lambda: link.health().node_runs, 10, "the SuperNode")
+            assert link.health().words == "nothing was heard from the coordinator yet"
+            now[0] = dt.datetime(2026, 3, day + 1, 7, 0)
+            link.watch()
+            assert (link.health().words, link.health().node_runs) == ("closed until 19:00", False)
+            assert link.health().reason == ""
+    finally:
+        link.close()
     assert not children(os.getpid(), "flower-")
 
 

@@ -32,7 +32,8 @@ def test_others_are_refused(text: str) -> None:
 @needs_root
 def test_a_walled_process_is_another_user_without_network_and_rights() -> None:
     check_walls()
-    shown = "id -u; id -g; id -G; cat /proc/self/net/route; grep -E 'CapBnd|NoNewPrivs' /proc/self/status"
+    status = "grep -E 'CapBnd|NoNewPrivs' /proc/self/status"
+    shown = f"id -u; id -g; id -G; cat /proc/self/net/route; {status}"
     done = subprocess.run(
         [*as_user(OTHER, group=OTHER.group, network=False), "sh", "-c", shown],
         capture_output=True, text=True, check=True, cwd="/",
