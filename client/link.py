@@ -125,19 +125,18 @@ class Link:
         answers = self._worker_answers()
         heard_s = None if traffic.heard is None else time.monotonic() - traffic.heard
         runs = self._node.pid is not None
-        reason = ""
-        if not answers:
-            reason = "the worker does not answer"
-        elif self._closed_until is None:
+        reasons = [] if answers else ["the worker does not answer"]
+        if self._closed_until is None:
             if self._verdicts.words:
-                reason = self._verdicts.words
+                reasons.append(self._verdicts.words)
             elif not runs:
-                reason = "the SuperNode does not run"
+                reasons.append("the SuperNode does not run")
             elif heard_s is None or heard_s > self._patience.heard_s:
                 since = "yet" if heard_s is None else f"for {duration(heard_s)}"
-                reason = traffic.trouble or f"nothing was heard from the coordinator {since}"
+                unheard = f"nothing was heard from the coordinator {since}"
+                reasons.append(traffic.trouble or unheard)
         return Health(
-            reason=reason,
+            reason="; ".join(reasons),
             closed_until=self._closed_until,
             worker_answers=answers,
             node_runs=runs,
