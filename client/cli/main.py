@@ -14,6 +14,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "join": ("client.cli.join:join", "Take the coordinator's kit."),
         "log": ("client.cli.log:log", "Show what left this site."),
         "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),
+        "run": ("client.cli.run:run", "Take part: keep worker and SuperNode running."),
         "status": ("client.cli.status:status", "Show what the worker is at."),
         "worker": ("client.cli.worker:worker", "Answer requests from this site's images."),
         "predict": ("client.cli.predict:predict", "Apply a released model to images."),
