@@ -83,7 +83,8 @@ def run_study(
             evaluation.run(conduct)
         metrics = federated_metrics(
             conduct, initial, machine(),
-            name=study.name, synthetic=synthetic or rehearsal, seconds_total=stopwatch.seconds["total"],
+            name=study.name, synthetic=synthetic or rehearsal,
+            seconds_total=stopwatch.seconds["total"],
         )  # fmt: skip
         finish(folder, conduct, metrics, fronts, watch)
 

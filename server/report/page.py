@@ -32,7 +32,7 @@ _SIGNS: Mapping[Mark, tuple[str, str]] = {
     "late": ("◑", "its reply came after the deadline"),
     "missing": ("○", "it gave no reply"),
     "refused": ("⊘", "it refused"),
-    "rejected": ("×", "its reply was refused"),
+    "rejected": ("\N{MULTIPLICATION SIGN}", "its reply was refused"),
     "left out": ("·", "it was not asked, having been lost before"),
 }
 
