@@ -16,9 +16,6 @@ ROUNDS = {
     "calibration": [1], "evaluation": [1],
 }  # fmt: skip
 LOST = {"backbones": 1, "fusion": 2, "booster": 1, "calibration": 1, "evaluation": 1}
-ROUNDS = (
-    12  # 1 census, 3 backbones, 3 fusion, 2 booster, 1 calibration, 1 evaluation, and see below
-)
 
 
 @pytest.fixture(scope="module")
