@@ -286,6 +286,7 @@ class Rounds:
                 self.register.came_late(step.phase, step.round, step.site)
             if arrived.pace is not None:
                 self.paces.learn(step.site, step.phase, arrived.owed.work, arrived.pace)
+                self._away.discard(step.site)  # it is slow, and not away
             self._tell("late", step, arrived.problem)
 
     def _tell(self, event: str, step: Step, problem: str, **fix: str) -> None:
