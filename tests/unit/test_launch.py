@@ -25,7 +25,7 @@ def test_the_patience_is_what_the_launch_file_says() -> None:
 )
 def test_a_wait_shorter_than_what_was_seen_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
-        Launch(run=Path("trial"), key=Path("signing.pem"), sites={}, **change)  # type: ignore[arg-type]
+        Launch(run=Path("trial"), key=Path("signing.pem"), sites={}, **change)
 
 
 def signed(launch: int, rehearsal: bool) -> Signed:
