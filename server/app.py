@@ -79,17 +79,20 @@ def main(grid: Grid, context: Context) -> None:
     seal = partial(sign_request, key=read_key(launch.key), launch=number)
 
     def make_rounds(study: Study, run: str, record: Record, watch: Watch) -> Rounds:
-        record.write("launched", launch=number, flower_run=str(context.run_id))
+        record.write(
+            "launched", launch=number, flower_run=str(context.run_id), rehearsal=launch.rehearse
+        )
         return Rounds(
             grid,
             study,
             run,
             record,
             watch,
-            launch.deadline_hours * 3600,
+            launch.patience.most_s,
             grace_s=launch.grace_s,
             seal=seal,
             keys=launch.node_keys,
+            patience=launch.patience,
         )
 
     with (
@@ -104,5 +107,6 @@ def main(grid: Grid, context: Context) -> None:
             make_rounds,
             watch,
             synthetic=launch.synthetic,
+            rehearsal=launch.rehearse,
             wait_s=_SURVIVOR_S,
         )
