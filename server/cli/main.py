@@ -8,10 +8,16 @@ from common.commands import LazyGroup, check_installation, plain_errors
 @click.group(
     cls=LazyGroup,
     rooms={
+        "admit": ("server.cli.admit:admit", "Admit a hospital, and write its kit."),
+        "init": ("server.cli.init:init", "Make a federation."),
         "key": ("server.cli.key:key", "Make the signing key, or show its public half."),
         "propose": ("server.cli.propose:propose", "Sign a study for hospitals to approve."),
+        "renew": ("server.cli.renew:renew", "Make new certificates; no site needs a new kit."),
+        "revoke": ("server.cli.revoke:revoke", "Cut a site off, for good."),
+        "sites": ("server.cli.sites:sites", "List the sites that were admitted."),
         "study": ("server.cli.study:study", "Check a study file and show it in full."),
     },
+    notices=("federation", "server.cli.notices:notices"),
 )
 @click.version_option(package_name="leukofed", prog_name="leukofed-server")
 @plain_errors
