@@ -54,7 +54,7 @@ class Now(Strict):
 
 
 class NowFile:
-    """A `server.progress.Watch` that keeps `now.json`; used in a `with` statement, it tells the end.
+    """A `server.progress.Watch` that keeps `now.json`; in a `with` statement, it tells the end.
 
     A disk that refuses it costs the operator's view, and nothing of the run.
 

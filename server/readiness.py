@@ -1,4 +1,4 @@
-"""What must be so before a run may begin: the study, its sites, the disk, and nothing else at work."""
+"""What must be so before a run begins: study, sites, disk, and nothing else at work."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from common.proposal import read_proposal
 from common.signing import read_key
 from common.study.schema import Study, load_study
 from server.federation import Federation
-from server.nodes import Node
+from server.site_list import SiteState
 from server.standing import Standing
 
 FILES = ("study.yaml", "initial.safetensors", "fronts.safetensors")
@@ -29,10 +29,9 @@ def proposed(federation: Federation, name: str) -> tuple[Path, Study]:
     """
     folder = federation.studies / name
     if not folder.is_dir() or folder.parent != federation.studies:
-        there = sorted(path.name for path in federation.studies.glob("*/study.yaml"))
-        known = ", ".join(path.parent.name for path in sorted(federation.studies.glob("*/study.yaml")))
+        there = sorted(path.parent.name for path in federation.studies.glob("*/study.yaml"))
         raise ConfigError(
-            f"no study called {name!r} was proposed" + (f"; there are {known}" if there else ""),
+            f"no study called {name!r} was proposed; those that were: {', '.join(there) or 'none'}",
             fix="name one of these, or propose it with `leukofed-server propose`",
             local_detail=str(folder),
         )
@@ -89,13 +88,13 @@ def check_alone(standings: Iterable[Standing]) -> None:
             )
 
 
-def check_quorum(study: Study, nodes: Mapping[str, Node]) -> list[str]:
+def check_quorum(study: Study, nodes: Mapping[str, SiteState]) -> list[str]:
     """Check that a quorum of a study's sites is connected; return those that are missing.
 
     Raises:
         ConfigError: fewer are.
     """
-    missing = [site for site in study.sites if nodes[site].status != "online"]
+    missing = [site for site in study.sites if nodes[site].state != "online"]
     online = len(study.sites) - len(missing)
     if online < study.quorum:
         raise ConfigError(

@@ -104,7 +104,9 @@ def worked_s(events: Sequence[Event], until: datetime | None) -> float:
     return total
 
 
-def _launches(events: Sequence[Event], until: datetime | None) -> Iterator[tuple[datetime, datetime]]:
+def _launches(
+    events: Sequence[Event], until: datetime | None
+) -> Iterator[tuple[datetime, datetime]]:
     began: datetime | None = None
     last: datetime | None = None
     for event in events:

@@ -1,7 +1,7 @@
 """How a run stands, from its own folder: what it does, or why it does nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -104,7 +104,9 @@ class _Told:
 
 def runs(folder: Path) -> list[Path]:
     """List the folders of runs that were launched, oldest first."""
-    found = [path.parent for path in folder.glob(f"*/{LAUNCH_FILE}") if not path.parent.is_symlink()]
+    found = [
+        path.parent for path in folder.glob(f"*/{LAUNCH_FILE}") if not path.parent.is_symlink()
+    ]
     return sorted(found, key=lambda path: ((path / LAUNCH_FILE).stat().st_mtime_ns, path.name))
 
 
@@ -147,6 +149,17 @@ def standing(path: Path) -> Standing:
             for site in study.sites
         },
         events=told.events,
+    )
+
+
+def ended_by_flower(one: Standing, state: str, details: str) -> Standing:
+    """Return the standing of a run that never began, and that Flower has ended."""
+    return replace(
+        one,
+        state="stopped",
+        why=f"Flower ended it before it began ({state}){f': {details}' if details else ''}",
+        fix="see `leukofed-server logs --flower`, then `leukofed-server resume`",
+        ended=one.submitted,
     )
 
 

@@ -1,4 +1,4 @@
-"""The status of a federation: its newest run, its sites and its services, for people and monitors."""
+"""The status of a federation: its newest run, sites and services, for people and monitors."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from common.durations import duration
 from common.study.phases import PHASE_ORDER
 from common.study.strict import Strict
 from server.federation import Federation
-from server.nodes import UNKNOWN, Node
 from server.now import ASKED
-from server.round_times import kind_of, left_s, seconds_by_kind, worked_s
 from server.progress import DONE
+from server.round_times import kind_of, left_s, seconds_by_kind, worked_s
+from server.site_list import SiteState
 from server.standing import RunState, SiteStanding, Standing
 
 PENDING_S = 30.0
@@ -42,10 +42,10 @@ class SiteStatus(Strict):
     expected_s: float | None
     """Seconds that a round of this kind takes; null: none is over yet."""
     node: str
-    """Its SuperNode at the SuperLink: `online`, `offline`, `registered` (never seen),
-    `unregistered`, `unknown` (not asked, or the SuperLink is silent)."""
-    offline_since: str
-    """When its SuperNode left; empty if it is online or was never seen."""
+    """Its SuperNode at the SuperLink: `online`, `offline`, `never seen`, `revoked`,
+    `not registered`, `unknown` (the SuperLink was not asked, or is silent)."""
+    last_seen: datetime | None
+    """When its SuperNode was last known to be online."""
     last_reply: datetime | None
     """When the last exchange ended in which its reply counted."""
     bytes_down: int
@@ -144,7 +144,7 @@ def status_of(
     others: Sequence[Standing],
     *,
     link_answers: bool,
-    nodes: Mapping[str, Node],
+    nodes: Mapping[str, SiteState],
     now: datetime | None = None,
 ) -> Status:
     """Put together what is known.
@@ -154,7 +154,7 @@ def status_of(
         one: the run to be told of.
         others: further runs of the federation; those of the same study tell how long rounds take.
         link_answers: whether the SuperLink does.
-        nodes: per site, its node; none if it was not asked.
+        nodes: per site, its entry in the register; none if that was not looked at.
         now: the time.
     """
     now = now or datetime.now(UTC)
@@ -175,7 +175,7 @@ def status_of(
 
 
 def run_status(
-    one: Standing, others: Sequence[Standing], nodes: Mapping[str, Node], now: datetime
+    one: Standing, others: Sequence[Standing], nodes: Mapping[str, SiteState], now: datetime
 ) -> RunStatus:
     """Say how a run stands, and how long it may still take."""
     at_work = one.state == "running"
@@ -208,14 +208,14 @@ def run_status(
         left_s=left_s(one.study, at, spent or 0.0, kinds) if one.is_active else None,
         report=str(one.path / "report.html") if has_report else "",
         sites={
-            name: _site_status(site, nodes.get(name, UNKNOWN), expected, now if at_work else None)
+            name: _site_status(site, nodes.get(name), expected, now if at_work else None)
             for name, site in one.sites.items()
         },
     )
 
 
 def _site_status(
-    site: SiteStanding, node: Node, expected: float | None, now: datetime | None
+    site: SiteStanding, node: SiteState | None, expected: float | None, now: datetime | None
 ) -> SiteStatus:
     asked = now is not None and site.status == ASKED
     return SiteStatus(
@@ -223,8 +223,8 @@ def _site_status(
         since=site.since,
         elapsed_s=_since(site.since, now) if asked and now else None,
         expected_s=expected,
-        node=node.status,
-        offline_since=node.seen if node.status == "offline" else "",
+        node="unknown" if node is None else node.state,
+        last_seen=None if node is None else node.last_seen,
         last_reply=site.last_taken,
         bytes_down=site.bytes_down,
         bytes_up=site.bytes_up,
@@ -250,7 +250,7 @@ def _of_run(one: Standing, run: RunStatus, now: datetime) -> list[str]:
     for name, site in run.sites.items():
         if site.status in ("missing", "refused", "rejected"):
             found.append(f"{name} is {site.status} in this round: {site.problem}")
-        elif site.status != DONE and site.node in ("offline", "registered", "unregistered"):
+        elif site.status != DONE and site.node not in ("online", "unknown"):
             found.append(f"{name} is not connected")
     spent, expected = run.round_elapsed_s, run.round_expected_s
     if spent and expected and spent > max(_OVERDUE * expected, expected + _OVERDUE_S):

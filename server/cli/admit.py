@@ -41,8 +41,8 @@ def admit(request: Path, name: str | None, fingerprint: str | None, federation: 
     """
     from rich.console import Console
 
-    from common.kit import read_request
     from common.kit import fingerprint as fingerprint_of
+    from common.kit import read_request
     from server.federation import Federation
     from server.kits import write_kit
     from server.sites import admit as admit_site
