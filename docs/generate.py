@@ -91,7 +91,7 @@ def pages() -> dict[str, str]:
         "status.md": _settings_page(
             "leukofed-server status --json",
             "What a monitor reads. Exit code 0: running, finished or stopped by hand; 1: something\n"
-            "needs attention, and `attention` says what. Fields may be added, none taken away.",
+            "needs attention, and `attention` says what. Fields may be added, none removed.",
             Status,
         ),
         "rooms.md": _rooms_page(),

@@ -10,11 +10,13 @@ from rich.live import Live
 from common.errors import RunStopped
 from server.federation import Federation
 from server.lookout import Lookout
-from server.standing import standing
+from server.operations import submit, wait_until_begun
+from server.standing import Standing, standing
 from server.status import Status
 from server.status_view import page
 
 _LOOK_EVERY_S = 2.0
+_AGAIN = "`leukofed-server status --watch`"
 
 
 def follow(federation: Federation, run: str, console: Console) -> Status:
@@ -29,6 +31,43 @@ def follow(federation: Federation, run: str, console: Console) -> Status:
     if found is not None and found.state == "stopped" and status.attention:
         raise RunStopped(f"{run} stopped: {found.why}", fix=found.fix)
     return status
+
+
+def see_through(federation: Federation, one: Standing, console: Console, *, detach: bool) -> None:
+    """Hand a run to the SuperLink, wait until it has begun, and follow it; Ctrl-C ends the view.
+
+    Args:
+        federation: whose.
+        one: the run, new or to be resumed.
+        console: shows it.
+        detach: return as soon as it has begun.
+
+    Raises:
+        LinkError: the SuperLink does not take it.
+        RunStopped: it did not begin, or stopped by itself.
+    """
+    aside = Console(stderr=True)
+    with aside.status("Handing the run to the SuperLink"):
+        flower_run = submit(federation, one)
+    try:
+        with aside.status("Waiting for the run to begin"):
+            wait_until_begun(federation, one.path, flower_run, lambda text: _say(aside, text))
+        if detach:
+            _say(console, f"It has begun. To follow it: {_AGAIN}")
+            return
+        _say(console, "It has begun. Ctrl-C ends this view, not the run.")
+        ended = follow(federation, one.run, console).run
+    except KeyboardInterrupt:
+        _say(
+            console,
+            f"The run goes on. To see it again: {_AGAIN}; to stop it: `leukofed-server stop "
+            f"{one.run}`",
+        )
+        return
+    if ended is not None:
+        _say(console, f"{one.run}: {ended.state}{f', {ended.why}' if ended.why else ''}")
+        if ended.report:
+            _say(console, f"Report: {ended.report}")
 
 
 def watch(lookout: Lookout, console: Console) -> None:
@@ -69,3 +108,7 @@ def _lines(run: Path, lookout: Lookout, console: Console) -> Status:
     for text in log_lines(run, follow=True):
         console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
     return lookout.status()
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

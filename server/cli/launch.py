@@ -56,8 +56,8 @@ def launch(
     from rich.console import Console
 
     from server.federation import Federation
-    from server.following import follow
-    from server.operations import check_site_presence, submit, wait_until_begun
+    from server.following import see_through
+    from server.operations import check_site_presence
     from server.readiness import check_admitted, proposed
     from server.run_setup import prepare_run
     from server.sites import admitted_sites
@@ -85,22 +85,4 @@ def launch(
         folder, source, found, sites, run=run, rehearse=rehearse, deadline_hours=deadline_hours
     )
     console.print(f"Run {path.name}, in {path}", markup=False, highlight=False, soft_wrap=True)
-    with Console(stderr=True).status("Waiting for the run to begin"):
-        flower_run = submit(folder, standing(path))
-        wait_until_begun(folder, path, flower_run, lambda text: click.echo(text, err=True))
-    if detach:
-        console.print("It has begun. To follow it: `leukofed-server status --watch`")
-        return
-    console.print("It has begun. Ctrl-C ends this view, not the run.")
-    try:
-        ended = follow(folder, path.name, console)
-    except KeyboardInterrupt:
-        console.print(
-            f"The run goes on. To see it again: `leukofed-server status --watch`; to stop it: "
-            f"`leukofed-server stop {path.name}`"
-        )
-        return
-    if ended.run is not None:
-        console.print(f"{path.name}: {ended.run.state}", markup=False, highlight=False)
-        if ended.run.report:
-            console.print(f"Report: {ended.run.report}", markup=False, soft_wrap=True)
+    see_through(folder, standing(path), console, detach=detach)

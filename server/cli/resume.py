@@ -30,8 +30,8 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
     from rich.console import Console
 
     from server.federation import Federation
-    from server.following import follow
-    from server.operations import check_site_presence, resumable, submit, wait_until_begun
+    from server.following import see_through
+    from server.operations import check_site_presence, resumable
     from server.run_setup import renew_keys
     from server.sites import admitted_sites
 
@@ -44,18 +44,5 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
         console.print(f"{site} has another key than when the run was launched; it is used now")
     if missing:
         console.print(f"Missing: {', '.join(missing)}; the quorum is {one.study.quorum}")
-    with Console(stderr=True).status(f"Waiting for {one.run} to begin"):
-        flower_run = submit(folder, one)
-        wait_until_begun(folder, one.path, flower_run, lambda text: click.echo(text, err=True))
-    console.print(f"{one.run} goes on.", highlight=False)
-    if detach:
-        return
-    try:
-        ended = follow(folder, one.run, console)
-    except KeyboardInterrupt:
-        console.print("The run goes on. To see it again: `leukofed-server status --watch`")
-        return
-    if ended.run is not None:
-        console.print(f"{one.run}: {ended.run.state}", markup=False, highlight=False)
-        if ended.run.report:
-            console.print(f"Report: {ended.run.report}", markup=False, soft_wrap=True)
+    console.print(f"Run {one.run}, in {one.path}", markup=False, highlight=False, soft_wrap=True)
+    see_through(folder, one, console, detach=detach)
