@@ -85,17 +85,20 @@ def _run(launch: Launch, grid: Grid, context: Context, now: NowFile) -> None:
     seal = partial(sign_request, key=read_key(launch.key), launch=number)
 
     def make_rounds(study: Study, run: str, record: Record, watch: Watch) -> Rounds:
-        record.write("launched", launch=number, flower_run=str(context.run_id))
+        record.write(
+            "launched", launch=number, flower_run=str(context.run_id), rehearsal=launch.rehearse
+        )
         return Rounds(
             grid,
             study,
             run,
             record,
             watch,
-            launch.deadline_hours * 3600,
+            launch.patience.most_s,
             grace_s=launch.grace_s,
             seal=seal,
             keys=launch.node_keys,
+            patience=launch.patience,
         )
 
     with (
@@ -110,5 +113,6 @@ def _run(launch: Launch, grid: Grid, context: Context, now: NowFile) -> None:
             make_rounds,
             Watches(lines, now),
             synthetic=launch.synthetic,
+            rehearsal=launch.rehearse,
             wait_s=_SURVIVOR_S,
         )

@@ -120,6 +120,7 @@ class Exchange:
         """Return what the record tells of it, by site where it concerns one."""
         return {
             "work": self.work,
+            "rehearsal": any(request.step.rehearsal for request in self.requests.values()),
             "invited": list(self.requests),
             "accepted": self.counted,
             "seconds": self.seconds,
