@@ -90,8 +90,8 @@ def pages() -> dict[str, str]:
         ),
         "status.md": _settings_page(
             "leukofed-server status --json",
-            "What a monitor reads. Exit code 0: running, finished or stopped by hand; 1: something\n"
-            "needs attention, and `attention` says what. Fields may be added, none removed.",
+            "What a monitor reads. Exit code 0: running, finished, or stopped by hand; 1: look at\n"
+            "`attention`, which says what is the matter. Fields may be added, none removed.",
             Status,
         ),
         "rooms.md": _rooms_page(),

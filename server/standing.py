@@ -20,6 +20,7 @@ DEEDS_FILE = "operations.jsonl"
 """What the coordinator's commands did with a run: a record of events `submitted` and `stopped`."""
 RunState = Literal["starting", "running", "stopped", "finished"]
 _SILENT = "its process ended without a word: it was killed, or the SuperLink ended"
+_GO_ON = "to go on, `leukofed-server resume`"
 _RESUME = "mend what stopped it, then `leukofed-server resume`"
 
 
@@ -191,7 +192,7 @@ def _state(folder: RunFolder, told: _Told) -> tuple[RunState, End, bool]:
     newest = submitted[-1] if submitted else None
     if stop is not None and told.deeds[-1] is stop:
         by = str(stop.get("by") or "the coordinator")
-        return "stopped", End(time=_at(stop), problem=f"stopped by {by}", fix=_RESUME), True
+        return "stopped", End(time=_at(stop), problem=f"{by} stopped it", fix=_GO_ON), True
     if newest is not None and str(newest["flower_run"]) not in begun | ended_here:
         return "starting", End(time=_at(newest)), False
     return "stopped", _end_of(told), False

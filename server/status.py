@@ -1,6 +1,7 @@
 """The status of a federation: its newest run, sites and services, for people and monitors."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -125,7 +126,7 @@ class Status(Strict):
     superlink: Answer
     """Whether the SuperLink answers."""
     services: dict[str, Any] = Field(default_factory=dict)
-    """What `leukofed-server start` notes of itself in `start.json`; empty: it was never started."""
+    """What `leukofed-server start` notes of itself, in `front/start.json`; empty: it is away."""
     run: RunStatus | None
     """The run at work, else the newest one; null: there is none."""
     attention: tuple[str, ...]
@@ -262,15 +263,20 @@ def _of_run(one: Standing, run: RunStatus, now: datetime) -> list[str]:
 
 
 def _services(federation: Federation) -> dict[str, Any]:
+    """Return what `leukofed-server start` notes of itself; nothing, once its process is gone."""
     try:
-        return dict(json.loads((federation.path / "start.json").read_bytes()))
-    except (OSError, ValueError, TypeError):
+        found = dict(json.loads((federation.front / "start.json").read_bytes()))
+        os.kill(int(found["pid"]), 0)
+    except PermissionError:
+        return found  # it is another user's
+    except (OSError, ValueError, TypeError, LookupError):
         return {}
+    return found
 
 
 def _of_services(services: Mapping[str, Any]) -> list[str]:
-    trouble = services.get("trouble")
-    return [str(trouble)] if trouble else []
+    troubles = services.get("troubles")
+    return [str(text) for text in troubles] if isinstance(troubles, list) else []
 
 
 def _since(time: datetime | None, now: datetime) -> float | None:

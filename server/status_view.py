@@ -41,7 +41,7 @@ def _services(status: Status) -> str:
         begun = datetime.fromisoformat(str(since))
     except ValueError:
         return ""
-    return f", running since {begun.astimezone():%Y-%m-%d %H:%M}"
+    return f"; services running since {begun.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _head(run: RunStatus, now: datetime) -> Iterator[Text]:
