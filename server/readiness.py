@@ -28,8 +28,8 @@ def proposed(federation: Federation, name: str) -> tuple[Path, Study]:
         CorruptFile: the initial model is not the one that the study pins.
     """
     folder = federation.studies / name
-    if not folder.is_dir() or folder.parent != federation.studies:
-        there = sorted(path.parent.name for path in federation.studies.glob("*/study.yaml"))
+    there = sorted(path.parent.name for path in federation.studies.glob("*/study.yaml"))
+    if name not in there:
         raise ConfigError(
             f"no study called {name!r} was proposed; those that were: {', '.join(there) or 'none'}",
             fix="name one of these, or propose it with `leukofed-server propose`",
@@ -94,7 +94,7 @@ def check_quorum(study: Study, nodes: Mapping[str, SiteState]) -> list[str]:
     Raises:
         ConfigError: fewer are.
     """
-    missing = [site for site in study.sites if nodes[site].state != "online"]
+    missing = [s for s in study.sites if s not in nodes or nodes[s].state != "online"]
     online = len(study.sites) - len(missing)
     if online < study.quorum:
         raise ConfigError(

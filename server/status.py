@@ -136,7 +136,7 @@ class Status(Strict):
 def chosen(standings: Sequence[Standing]) -> Standing | None:
     """Return the run at work, else the one that was heard of last."""
     active = [one for one in standings if one.is_active]
-    return max(active or standings, key=_last_heard, default=None)
+    return (sorted(active or standings, key=_last_heard) or [None])[-1]
 
 
 def status_of(

@@ -21,7 +21,15 @@ from server.standing import DEEDS_FILE, LAUNCH_FILE
 from tests.support.keys import node_public_key
 from tests.support.operated import STUDY, enter
 
-MODEL = InitialModel({"fusion": {"h1.weight": np.ones(3, np.float32)}}, {})
+MODEL = InitialModel(
+    {
+        "constants": {"net/norm": np.ones(2, np.float32)},
+        "tails": {"net/conv": np.ones(2, np.float32)},
+        "heads": {"net/bias": np.zeros(2, np.float32)},
+        "fusion": {"h1.weight": np.ones(3, np.float32)},
+    },
+    {},
+)
 
 
 def tiny_study(**changes: Any) -> Study:
