@@ -58,7 +58,7 @@ def dump_yaml(value: BaseModel) -> str:
     )  # fmt: skip
 
 
-def with_value(text: str, key: str, value: str) -> str:
+def with_value(text: str, key: str, value: str | None) -> str:
     """Return a YAML file's text with another value at one of its outermost keys.
 
     Comments, order and everything else stay as they are.
@@ -74,10 +74,15 @@ def with_value(text: str, key: str, value: str) -> str:
     if spans:
         start, end = spans[0].start_mark.index, spans[0].end_mark.index
         gap = "" if text[start - 1].isspace() else " "
-        new = f"{text[:start]}{gap}{written.removeprefix(f'{key}: ')}{text[end:]}"
+        line = "\n" if end > start and text[end - 1] == "\n" else ""  # a block ends with its line
+        new = f"{text[:start]}{gap}{written.removeprefix(f'{key}: ')}{line}{text[end:]}"
     else:
         new = f"{text.rstrip()}\n{written}\n"
-    if yaml.safe_load(new) != {**before, key: value}:
+    try:
+        done = yaml.safe_load(new) == {**before, key: value}
+    except yaml.YAMLError:
+        done = False
+    if not done:
         raise ValueError(f"the value of {key} cannot be replaced")
     return new
 

@@ -70,7 +70,7 @@ def issue(
     root: Issued,
     hosts: Sequence[str],
     *,
-    days: int = SERVER_DAYS,
+    days: float = SERVER_DAYS,
     now: datetime | None = None,
 ) -> Issued:
     """Make a server's certificate.
@@ -84,6 +84,7 @@ def issue(
     Raises:
         ConfigError: a host is neither name nor address, or the root's key cannot be read.
     """
+    names = x509.SubjectAlternativeName([_host(one) for one in hosts])
     authority = x509.load_pem_x509_certificate(root.certificate)
     signer = _root_key(root)
     key = ec.generate_private_key(ec.SECP384R1())
@@ -95,7 +96,7 @@ def issue(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_host(one) for one in hosts]), critical=False)
+        .add_extension(names, critical=False)
         .add_extension(identifier, critical=False)
     )
     return _issued(builder.sign(signer, hashes.SHA384()), key)
@@ -200,7 +201,7 @@ def _builder(
     )
 
 
-def _lasting(days: int, now: datetime | None) -> tuple[datetime, datetime]:
+def _lasting(days: float, now: datetime | None) -> tuple[datetime, datetime]:
     here = datetime.now(UTC) if now is None else now
     return here - _CLOCKS, here + timedelta(days=days)
 

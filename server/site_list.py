@@ -59,7 +59,7 @@ def _state(
     there: Mapping[int, Mapping[str, Any]] | None,
     versions: Mapping[str, str],
 ) -> SiteState:
-    state, seen = _presence(site, there)
+    state, seen = presence(site, there)
     return SiteState(
         site.name, fingerprint(site.public_key), state, seen,
         site.version if site.revoked else versions.get(site.name, site.version),
@@ -67,9 +67,15 @@ def _state(
     )  # fmt: skip
 
 
-def _presence(
+def presence(
     site: AdmittedSite, there: Mapping[int, Mapping[str, Any]] | None
 ) -> tuple[str, datetime | None]:
+    """Return a site's state in a word or two, and when its node was last known to be online.
+
+    Args:
+        site: the register's entry.
+        there: the SuperLink's nodes; None: it could not be asked.
+    """
     if there is None:
         return ("revoked" if site.revoked else "unknown"), None
     node = None if site.node_id is None else there.get(site.node_id)

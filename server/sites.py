@@ -135,7 +135,13 @@ def revoke(federation: Federation, name: str) -> AdmittedSite:
     if entry.revoked is None:
         entry = entry.model_copy(update={"revoked": _now()})
         _write(federation, entry)
-    _unregister(federation, entry, nodes(federation))
+    if entry.node_id is None:  # half admitted: the SuperLink may know its key, and must burn it
+        entry = _at_link(federation, entry)
+    try:
+        _unregister(federation, entry)
+    except LinkError:
+        if entry.node_id in nodes(federation):  # else an earlier call has done it
+            raise
     return entry
 
 
@@ -152,7 +158,8 @@ def register_all(federation: Federation) -> list[str]:
     there, added = nodes(federation), []
     for site in register(federation):
         if site.revoked is not None:
-            _unregister(federation, site, there)
+            if site.node_id in there:
+                _unregister(federation, site)
         elif site.node_id not in there:
             _at_link(federation, site)
             added.append(site.name)
@@ -204,11 +211,8 @@ def _unnoted(federation: Federation, error: LinkError) -> int:
     return strangers[0]
 
 
-def _unregister(
-    federation: Federation, entry: AdmittedSite, there: Mapping[int, Mapping[str, Any]]
-) -> None:
-    if entry.node_id in there:
-        flwr(federation, "supernode", "unregister", entry.node_id, SUPERLINK)
+def _unregister(federation: Federation, entry: AdmittedSite) -> None:
+    flwr(federation, "supernode", "unregister", entry.node_id, SUPERLINK)
 
 
 def _keep_burnt(federation: Federation, name: str) -> None:

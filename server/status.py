@@ -136,7 +136,8 @@ class Status(Strict):
 def chosen(standings: Sequence[Standing]) -> Standing | None:
     """Return the run at work, else the one that was heard of last."""
     active = [one for one in standings if one.is_active]
-    return (sorted(active or standings, key=_last_heard) or [None])[-1]
+    by_time = sorted(active or standings, key=_last_heard)
+    return by_time[-1] if by_time else None
 
 
 def status_of(

@@ -42,13 +42,14 @@ def admit(request: Path, name: str | None, fingerprint: str | None, federation: 
     from rich.console import Console
 
     from common.kit import fingerprint as fingerprint_of
-    from common.kit import read_request
+    from common.kit import read_kit, read_request
     from server.federation import Federation
     from server.kits import write_kit
     from server.sites import admit as admit_site
     from server.sites import known_entry
 
     found, folder = read_request(request), Federation(federation)
+    _ = folder.settings  # says so if this is no federation
     _check(found, name)
     chosen = name or found.site
     entry = known_entry(folder, found, chosen)
@@ -67,9 +68,10 @@ def admit(request: Path, name: str | None, fingerprint: str | None, federation: 
         click.echo(f"{chosen} is admitted.")
     else:
         click.echo(f"{chosen} was admitted on {entry.admitted:%Y-%m-%d}; its kit is written anew.")
+    kit = write_kit(folder, entry)
     click.echo(
-        f"Send this file to the hospital: {write_kit(folder, entry)}\n"
-        "There: leukofed-site join FILE"
+        f"Send this file to the hospital, which takes it with `leukofed-site join`:\n  {kit}\n"
+        f"Read your own fingerprint to the hospital: {fingerprint_of(read_kit(kit).coordinator)}"
     )
 
 

@@ -7,6 +7,8 @@ import click
 
 from common.commands import plain_errors
 
+_HALF = 17  # characters: a fingerprint in two lines
+
 
 @click.command()
 @click.option(
@@ -40,7 +42,7 @@ def sites(federation: Path, as_json: bool) -> None:
     with Console(stderr=True).status("Asking the SuperLink"):
         found, failure = site_states(folder)
     if failure is not None:
-        click.echo(f"Warning: {failure.problem}; who is online is not known", err=True)
+        click.echo(f"Warning: {failure.problem}; who is online is not known.", err=True)
     if as_json:
         click.echo(json.dumps([one.to_json() for one in found], indent=2))
         return
@@ -48,7 +50,10 @@ def sites(federation: Path, as_json: bool) -> None:
         click.echo("No site was admitted yet.")
         return
     now = datetime.now(UTC)
-    table = Table("site", "state", "last seen", "version", "admitted", "revoked", "fingerprint")
+    table = Table(box=None, pad_edge=False)
+    for head in ("site", "state", "last seen", "version", "admitted", "revoked"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("fingerprint", width=_HALF)
     for one in found:
         table.add_row(
             one.name,
