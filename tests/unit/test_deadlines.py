@@ -75,8 +75,8 @@ def test_a_resumed_run_knows_what_it_knew() -> None:
 
 def test_each_part_that_is_evaluated_is_work_of_its_own() -> None:
     heat = {"booster": 1.0, "softmax": 1.0}
-    assert work_name(EvaluationAsk(part="test", temperatures=heat)) == "evaluation test"  # type: ignore[arg-type]
-    assert work_name(EvaluationAsk(part="validation", temperatures=heat)) == (  # type: ignore[arg-type]
+    assert work_name(EvaluationAsk(part="test", temperatures=heat)) == "evaluation test"
+    assert work_name(EvaluationAsk(part="validation", temperatures=heat)) == (
         "evaluation validation"
     )
     asks = (CensusAsk(), MomentsAsk(), FitAsk(stage="heads"), CalibrationAsk())
@@ -107,8 +107,18 @@ def test_a_record_tells_the_paces_of_its_run() -> None:
             "work_s": {"north": work, "south": 1.0}, "examples": {"north": 40},
         }  # fmt: skip
 
-    older = {"event": "exchange", "phase": "fusion", "accepted": ["north"], "seconds": 700.0}
-    events = [older, {"event": "round"}, exchange(1, 12.0, 11.0), exchange(2, 1.0, 20.0)]
+    older: dict[str, object] = {
+        "event": "exchange",
+        "phase": "fusion",
+        "accepted": ["north"],
+        "seconds": 700.0,
+    }
+    events: list[dict[str, object]] = [
+        older,
+        {"event": "round"},
+        exchange(1, 12.0, 11.0),
+        exchange(2, 1.0, 20.0),
+    ]
     paces = recorded_paces(events)
     assert paces.of("north", "fusion", "fit fusion") == Pace(20.0, 40)
     assert paces.of("south", "fusion", "fit fusion") is None
