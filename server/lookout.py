@@ -15,7 +15,7 @@ from server.site_list import SiteState
 from server.standing import Standing, ended_by_flower, standing
 from server.status import PENDING_S, Status, chosen, status_of
 
-NODES_EVERY_S = 15.0
+_ASK_EVERY_S = 15.0
 """Flower's commands take one to two seconds of processor time: they are not called more often."""
 
 
@@ -34,6 +34,7 @@ class Lookout:
         self._asked: Future[dict[str, SiteState]] | None = None
         self._asked_at = 0.0
         self._nodes: dict[str, SiteState] = {}
+        self._ask_after = 0.0
         self._verdicts: dict[str, tuple[str, str]] = {}  # Flower's, on runs that did not begin
 
     def __enter__(self) -> Self:
@@ -75,7 +76,7 @@ class Lookout:
 
     def _ask_for_nodes(self, complete: bool) -> None:
         if self._asked is None and (
-            not self._nodes or time.monotonic() - self._asked_at > NODES_EVERY_S
+            not self._nodes or time.monotonic() - self._asked_at > _ASK_EVERY_S
         ):
             self._asked = self._thread.submit(lambda: nodes_of(self._federation)[0])
         if self._asked is not None and (complete or self._asked.done()):
@@ -87,8 +88,9 @@ class Lookout:
 
     def _begun_or_not(self, one: Standing) -> Standing:
         """Ask Flower after a run that should have begun by now: it may have ended it."""
-        due = one.submitted is None or (_age_s(one) > PENDING_S / 3)
-        if due and one.flower_run not in self._verdicts:
+        is_due = time.monotonic() >= self._ask_after and _age_s(one) > PENDING_S / 3
+        if is_due and one.flower_run not in self._verdicts:
+            self._ask_after = time.monotonic() + _ASK_EVERY_S
             try:
                 state, details = flower_state(self._federation, one.flower_run)
             except LinkError as error:

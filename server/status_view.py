@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,8 +13,15 @@ from server.progress import DONE
 from server.site_list import ago
 from server.status import RunStatus, SiteStatus, Status
 
+_WIDTH = 120
 _COLOURS = {DONE: "green", ASKED: "cyan", "waiting": "dim"}
 _STATES = {"running": "cyan", "starting": "cyan", "finished": "green", "stopped": "yellow"}
+
+
+def open_console() -> Console:
+    """Return a console that is wide enough for the tables also where no terminal tells a width."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_WIDTH)
 
 
 def page(status: Status) -> RenderableType:

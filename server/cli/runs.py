@@ -27,13 +27,13 @@ def runs(as_json: bool, federation: Path) -> None:
     """
     import json
 
-    from rich.console import Console
     from rich.table import Table
 
     from common.durations import duration
     from server.federation import Federation
     from server.operations import all_standings
     from server.run_list import run_rows
+    from server.status_view import open_console
 
     folder = Federation(federation.resolve())
     _ = folder.settings
@@ -55,5 +55,4 @@ def runs(as_json: bool, federation: Path) -> None:
             "-" if row.macro_f1 is None else f"{row.macro_f1:.3f}",
             f"{len(row.took_part)} of {row.invited}",
         )
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 120)
+    open_console().print(table)

@@ -43,7 +43,7 @@ def status(run: str | None, watch: bool, as_json: bool, federation: Path) -> Non
     from server.following import watch as watch_status
     from server.lookout import Lookout
     from server.operations import named
-    from server.status_view import page
+    from server.status_view import open_console, page
 
     if watch and as_json:
         raise click.UsageError("--watch shows a table: leave out --json")
@@ -51,7 +51,7 @@ def status(run: str | None, watch: bool, as_json: bool, federation: Path) -> Non
     _ = folder.settings
     if run is not None:
         named(folder, run)
-    console = Console()
+    console = open_console()
     with Lookout(folder, run) as lookout:
         if watch:
             try:
@@ -63,5 +63,5 @@ def status(run: str | None, watch: bool, as_json: bool, federation: Path) -> Non
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     else:
-        console.print(page(found), width=None if console.is_terminal else 120)
+        console.print(page(found))
     sys.exit(1 if found.attention else 0)

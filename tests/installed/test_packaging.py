@@ -103,4 +103,6 @@ def test_the_wheel_holds_code_configurations_weights_and_the_page(tmp_path: Path
         tracked = [p for p in (ROOT / folder).rglob("*") if p.suffix in suffixes]
         assert tracked
         assert {p.relative_to(ROOT).as_posix() for p in tracked} <= names
-    assert not [name for name in names if name.startswith(("tests/", "docs/", "deploy/"))]
+    assert not [
+        name for name in names if name.startswith(("tests/", "docs/", "benchmarks/", "deploy/"))
+    ]
