@@ -82,7 +82,8 @@ def test_options_that_do_not_go_together_are_refused(federation: Federation) -> 
 
 def test_a_log_is_followed_until_the_run_ends(tmp_path: Path) -> None:
     run = LaunchedRun(tmp_path / "trial-1")
-    log, found = run.path / "progress.log", []
+    log = run.path / "progress.log"
+    found: list[str] = []
 
     def follow() -> None:
         found.extend(log_lines(run.path, follow=True))
