@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from client.app import SOCKET_VARIABLE
+from client.sockets import SOCKET_VARIABLE
 from common.signing import new_key, write_key
 from server.cli.main import main
 from server.control import SUPERLINK, flwr
