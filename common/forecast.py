@@ -30,6 +30,7 @@ from common.asks import (
     work_of,
 )
 from common.log_head import EMPTY, with_head
+from common.parts import Arrays
 from common.shapes import (
     ModelShapes,
     Shapes,
@@ -86,9 +87,12 @@ def planned_exchanges(study: Study) -> Iterator[Planned]:
     """Yield the exchanges of a study, in order."""
     yield Planned("census", 1, 0, CensusAsk())
     backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
-    stages: list[Stage] = ["heads"] * backbones.head_rounds + ["tails"] * backbones.tail_rounds
-    trained = yield from _training("backbones", stages, (), "moments")
-    yield from _training("fusion", ["fusion"] * fusion.rounds, trained, "fusion-moments")
+    heads: tuple[Stage, ...] = ("heads",) * backbones.head_rounds
+    tails: tuple[Stage, ...] = ("tails",) * backbones.tail_rounds
+    dense: tuple[Stage, ...] = ("fusion",) * fusion.rounds
+    yield from _training("backbones", heads + tails, (), "moments")
+    trained = [part for stage in (heads + tails)[-1:] for part in _TRAINED[stage]]
+    yield from _training("fusion", dense, trained, "fusion-moments")
     booster = study.phase(BoosterPhase)
     for round_ in range(1, booster.rounds + 1):
         before = ("booster", *(("fusion",) if round_ == 1 else ()))
@@ -176,15 +180,14 @@ def paced_as(study: Study) -> Iterator[tuple[Planned, str]]:
 
 
 def _training(
-    phase: PhaseName, stages: Sequence[Stage], trained: tuple[str, ...], moments: str
+    phase: PhaseName, stages: Sequence[Stage], trained: Sequence[str], moments: str
 ) -> Iterator[Planned]:
-    """Yield a phase's moments and rounds; return what its last round trained."""
-    yield Planned(phase, 0, 0, MomentsAsk(), trained)
+    """Yield a phase's moments and rounds; `trained` is what the phase before renewed last."""
+    yield Planned(phase, 0, 0, MomentsAsk(), tuple(trained))
     renewed: tuple[str, ...] = (moments,)
     for number, stage in enumerate(stages, start=1):
         yield Planned(phase, number, 0, FitAsk(stage=stage), renewed)
         renewed = _TRAINED[stage]
-    return () if renewed == (moments,) else renewed
 
 
 def _step(study: Study, planned: Planned) -> Step:
@@ -203,7 +206,8 @@ def _request_bytes(
 ) -> int:
     parts = dict.fromkeys(NEEDED_PARTS[work_of(planned.ask)], _NO_DIGEST)
     # The names of what travels stand in the header; empty parts put nothing into the block.
-    empty = Request(_step(study, planned), planned.ask, parts, dict.fromkeys(travelling, {}))
+    nothing: dict[str, Arrays] = {part: {} for part in travelling}
+    empty = Request(_step(study, planned), planned.ask, parts, nothing)
     arrays = {
         f"{part}/{name}": shape
         for part in travelling
@@ -229,9 +233,7 @@ def _part_shapes(study: Study, shapes: ModelShapes, planned: Planned, part: str)
 
 def _reply_bytes(study: Study, shapes: ModelShapes, planned: Planned) -> int:
     told, arrays = _answer(study, shapes, planned)
-    empty = Reply(
-        _step(study, planned), _NO_DIGEST, "done", told, seconds=12.345678901234567
-    )
+    empty = Reply(_step(study, planned), _NO_DIGEST, "done", told, seconds=12.345678901234567)
     body = len(encode_reply(empty)) - _EMPTY_BLOCK + block_bytes(arrays)
     return len(with_head(b"", EMPTY)) + body
 
