@@ -87,11 +87,11 @@ def planned_exchanges(study: Study) -> Iterator[Planned]:
     """Yield the exchanges of a study, in order."""
     yield Planned("census", 1, 0, CensusAsk())
     backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
-    heads: tuple[Stage, ...] = ("heads",) * backbones.head_rounds
-    tails: tuple[Stage, ...] = ("tails",) * backbones.tail_rounds
-    dense: tuple[Stage, ...] = ("fusion",) * fusion.rounds
-    yield from _training("backbones", heads + tails, (), "moments")
-    trained = [part for stage in (heads + tails)[-1:] for part in _TRAINED[stage]]
+    stages: list[Stage] = ["heads" for _ in range(backbones.head_rounds)]
+    stages += ["tails" for _ in range(backbones.tail_rounds)]
+    dense: list[Stage] = ["fusion" for _ in range(fusion.rounds)]
+    yield from _training("backbones", stages, (), "moments")
+    trained = [part for stage in stages[-1:] for part in _TRAINED[stage]]
     yield from _training("fusion", dense, trained, "fusion-moments")
     booster = study.phase(BoosterPhase)
     for round_ in range(1, booster.rounds + 1):
