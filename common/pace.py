@@ -65,15 +65,31 @@ def speed_of(timings: Iterable[Timing]) -> Speed:
     return Speed({**SUPPOSED_MS, **measured}, is_measured=True) if measured else SUPPOSED
 
 
-def timing_of(
-    study: Study, phase: str, round_: int, exchange: int, images: Images, seconds: float
-) -> Timing | None:
-    """Describe one answer; None if the study has no such exchange, or it took no time."""
-    for planned, kind in paced_as(study):
-        if (planned.phase, planned.round, planned.exchange) == (phase, round_, exchange):
-            amount = amount_of_work(planned, study, images)
-            return Timing(kind, amount, seconds) if seconds > 0 else None
-    return None
+Place = tuple[str, int, int]
+"""Phase, round and exchange."""
+
+
+@dataclass(frozen=True)
+class Paces:
+    """The kinds of work of one study, by place."""
+
+    study: Study
+    kinds: Mapping[Place, tuple[Planned, str]]
+
+    @classmethod
+    def of(cls, study: Study) -> "Paces":
+        """List a study's."""
+        return cls(
+            study,
+            {(one.phase, one.round, one.exchange): (one, kind) for one, kind in paced_as(study)},
+        )
+
+    def timing(self, place: Place, images: Images, seconds: float) -> Timing | None:
+        """Describe one answer; None if the study has no such exchange, or it took no time."""
+        if place not in self.kinds or seconds <= 0:
+            return None
+        planned, kind = self.kinds[place]
+        return Timing(kind, amount_of_work(planned, self.study, images), seconds)
 
 
 @dataclass(frozen=True)
@@ -102,15 +118,15 @@ def facts_of_record(events: Sequence[Mapping[str, Any]], study: Study) -> RunFac
                 for site, told in event["census"].items()
             }
     timings: dict[str, list[Timing]] = {site: [] for site in images}
-    besides = []
+    besides, paces = [], Paces.of(study)
     for event in events:
         worked = event.get("worked_s") or {}
         if event["event"] != "exchange" or not worked:
             continue
         besides.append(max(0.0, float(event["seconds"]) - max(worked.values())))
         for site in set(event["accepted"]) & images.keys() & worked.keys():
-            place = (event["phase"], event["round"], event["exchange"])
-            found = timing_of(study, *place, images[site], worked[site])
+            place = (str(event["phase"]), int(event["round"]), int(event["exchange"]))
+            found = paces.timing(place, images[site], float(worked[site]))
             if found is not None:
                 timings[site].append(found)
     return RunFacts(images, timings, median(besides) if besides else None)
