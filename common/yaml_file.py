@@ -52,9 +52,22 @@ def load_yaml(path: Path, model: type[Model], *, fix: str) -> Model:
 
 def dump_yaml(value: BaseModel) -> str:
     """Write a value as YAML, every default filled in, in the order of its fields."""
-    return yaml.safe_dump(
-        value.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
-    )
+    return yaml.dump(
+        value.model_dump(mode="json"), Dumper=_Blocks, sort_keys=False, allow_unicode=True,
+        width=100,
+    )  # fmt: skip
+
+
+class _Blocks(yaml.SafeDumper):
+    """Writes text of several lines, such as a certificate, line by line."""
+
+
+def _text(dumper: _Blocks, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Blocks.add_representer(str, _text)
 
 
 def _count(faults: int) -> str:
