@@ -187,6 +187,13 @@ def _objections(
             f"the largest request, in {down.planned.phase}, holds {size(down.down)}, this site "
             f"takes at most {limits.largest_request_mb:g} MB (limits.largest_request_mb)"
         )
+    day = limits.most_mb_a_day
+    leaving = sum(one.up for one in passing)
+    if day is not None and leaving > day * 1e6:
+        yield (
+            f"{size(leaving)} would leave in all, this site sends at most {day:g} MB within 24 "
+            "hours (limits.most_mb_a_day)"
+        )
     if disk > config.cache.limit_gb * 1e9:
         yield f"the cache needs {size(disk)}, its limit is {config.cache.limit_gb:g} GB"
     elif disk > free:
