@@ -141,9 +141,7 @@ def _points(texts: Sequence[str]) -> Iterator[str]:
         yield from textwrap.wrap(text, _WIDTH, initial_indent="  - ", subsequent_indent="    ")
 
 
-def _facts(
-    rows: "Iterator[tuple[str, str]] | Sequence[tuple[str, str]]", width: int = 11
-) -> Iterator[str]:
+def _facts(rows: Iterable[tuple[str, str]], width: int = 11) -> Iterator[str]:
     for name, text in rows:
         lead = f"  {name.ljust(width)}  "
         yield from textwrap.wrap(

@@ -99,16 +99,21 @@ class RunFacts:
     images: Mapping[str, Images]
     """Of each site, as its census told; classes whose count it withheld are not among them."""
     timings: Mapping[str, Sequence[Timing]]
+    is_rehearsal: bool
+    """Its images were generated: their number says nothing about the site."""
     exchange_s: float | None
     """Seconds that an exchange took besides the slowest site's work, in the median."""
 
 
-def facts_of_record(events: Sequence[Mapping[str, Any]], study: Study) -> RunFacts:
+def facts_of_record(
+    events: Sequence[Mapping[str, Any]], study: Study, *, is_rehearsal: bool = False
+) -> RunFacts:
     """Gather what a run's record tells of its sites' speed.
 
     Args:
         events: of the record.
         study: of the run.
+        is_rehearsal: its images were generated.
     """
     images: dict[str, Images] = {}
     for event in events:
@@ -129,7 +134,7 @@ def facts_of_record(events: Sequence[Mapping[str, Any]], study: Study) -> RunFac
             found = paces.timing(place, images[site], float(worked[site]))
             if found is not None:
                 timings[site].append(found)
-    return RunFacts(images, timings, median(besides) if besides else None)
+    return RunFacts(images, timings, is_rehearsal, median(besides) if besides else None)
 
 
 def counted(census: CensusTold) -> Images:

@@ -9,6 +9,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
     cls=LazyGroup,
     rooms={
         "key": ("server.cli.key:key", "Make the signing key, or show its public half."),
+        "plan": ("server.cli.plan:plan", "Forecast a study's minutes, bytes and disk."),
         "propose": ("server.cli.propose:propose", "Sign a study for hospitals to approve."),
         "study": ("server.cli.study:study", "Check a study file and show it in full."),
     },
