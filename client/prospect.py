@@ -13,9 +13,9 @@ from client.site_config import SiteConfig
 from common.asks import CensusTold, Part
 from common.errors import LeukofedError
 from common.forecast import PARTS, Images, Traffic, cache_bytes, shared_out, traffic
-from common.pace import EXCHANGE_S, Paces, Speed, Timing, counted, phase_seconds, speed_of
 from common.shapes import ModelShapes
 from common.sizes import size
+from common.speed import EXCHANGE_S, Kinds, Speed, Timing, counted, phase_seconds, speed_of
 from common.study.phases import PHASE_ORDER, PhaseName
 from common.study.schema import Study
 
@@ -128,16 +128,16 @@ def own_timings(state: Path, site: str, studies: Mapping[str, Study]) -> list[Ti
 def _timings(
     passages: Iterator[Passage] | EgressLog, site: str, studies: Mapping[str, Study]
 ) -> Iterator[Timing]:
-    paces = {digest: Paces.of(study) for digest, study in studies.items()}
+    kinds = {digest: Kinds.of(study) for digest, study in studies.items()}
     images: dict[str, Images] = {}
     for left in passages:
-        if left.status != "done" or left.site != site or left.study not in paces:
+        if left.status != "done" or left.site != site or left.study not in kinds:
             continue
         if left.phase == "census" and left.told is not None:
             images[left.study] = counted(CensusTold.model_validate(left.told))
         if left.study in images:
             place = (left.phase, left.round, left.exchange)
-            timing = paces[left.study].timing(place, images[left.study], left.seconds)
+            timing = kinds[left.study].timing(place, images[left.study], left.seconds)
             if timing is not None:
                 yield timing
 

@@ -6,7 +6,9 @@ from statistics import median
 
 from common.errors import LeukofedError
 from common.forecast import Images, Traffic, cache_bytes, shared_out, traffic
-from common.pace import (
+from common.record import read_record
+from common.shapes import ModelShapes
+from common.speed import (
     EXCHANGE_S,
     SUPPOSED,
     RunFacts,
@@ -16,12 +18,8 @@ from common.pace import (
     phase_seconds,
     speed_of,
 )
-from common.record import read_record
-from common.shapes import ModelShapes
 from common.study.schema import Study, load_study
 from server.federation import Federation
-
-_REHEARSAL = "-rehearsal-"  # in the name of its run
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def facts_of_runs(federation: Federation) -> list[RunFacts]:
             events = read_record(record)
         except LeukofedError:
             continue
-        found.append(facts_of_record(events, study, is_rehearsal=_REHEARSAL in record.parent.name))
+        found.append(facts_of_record(events, study))
     return found
 
 

@@ -133,7 +133,6 @@ class Rounds:
             seconds=opened.seconds,
             bytes_down={site: cost.down for site, cost in opened.costs.items()},
             bytes_up={site: cost.up for site, cost in opened.costs.items()},
-            worked_s={site: cost.seconds for site, cost in opened.costs.items()},
             log_heads={site: head.model_dump() for site, head in opened.log_heads.items()},
         )  # fmt: skip
         if len(accepted) < needed:

@@ -70,14 +70,14 @@ Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Paces:
+class Kinds:
     """The kinds of work of one study, by place."""
 
     study: Study
     kinds: Mapping[Place, tuple[Planned, str]]
 
     @classmethod
-    def of(cls, study: Study) -> "Paces":
+    def of(cls, study: Study) -> "Kinds":
         """List a study's."""
         return cls(
             study,
@@ -105,15 +105,12 @@ class RunFacts:
     """Seconds that an exchange took besides the slowest site's work, in the median."""
 
 
-def facts_of_record(
-    events: Sequence[Mapping[str, Any]], study: Study, *, is_rehearsal: bool = False
-) -> RunFacts:
+def facts_of_record(events: Sequence[Mapping[str, Any]], study: Study) -> RunFacts:
     """Gather what a run's record tells of its sites' speed.
 
     Args:
         events: of the record.
         study: of the run.
-        is_rehearsal: its images were generated.
     """
     images: dict[str, Images] = {}
     for event in events:
@@ -123,17 +120,18 @@ def facts_of_record(
                 for site, told in event["census"].items()
             }
     timings: dict[str, list[Timing]] = {site: [] for site in images}
-    besides, paces = [], Paces.of(study)
+    besides, kinds = [], Kinds.of(study)
     for event in events:
-        worked = event.get("worked_s") or {}
+        worked = event.get("work_s") or {}
         if event["event"] != "exchange" or not worked:
             continue
         besides.append(max(0.0, float(event["seconds"]) - max(worked.values())))
         for site in set(event["accepted"]) & images.keys() & worked.keys():
             place = (str(event["phase"]), int(event["round"]), int(event["exchange"]))
-            found = paces.timing(place, images[site], float(worked[site]))
+            found = kinds.timing(place, images[site], float(worked[site]))
             if found is not None:
                 timings[site].append(found)
+    is_rehearsal = any(event.get("rehearsal") for event in events)
     return RunFacts(images, timings, is_rehearsal, median(besides) if besides else None)
 
 
