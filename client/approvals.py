@@ -74,6 +74,16 @@ class Approvals:
         """Return what was approved once and is withdrawn, oldest approval first."""
         return self._read(self.folder / "withdrawn")
 
+    def without_effect(self) -> list[tuple[str, str]]:
+        """Return the files in the folder that approve nothing, each with the reason."""
+        found = []
+        for path in sorted(self.folder.glob("*.yaml")):
+            try:
+                read_proposal(path, self.key)
+            except LeukofedError as error:
+                found.append((path.name, error.problem.replace(f"{path} ", "it ")))
+        return found
+
     def history(self) -> list[Event]:
         """Return what was approved and withdrawn by command, oldest first; other lines are left."""
         try:
@@ -98,6 +108,7 @@ class Approvals:
             self.folder.mkdir(exist_ok=True)
             write_whole(place, proposal.read_bytes())
             place.chmod(0o644)  # the worker, another user perhaps, reads it
+            (self.folder / "withdrawn" / place.name).unlink(missing_ok=True)
             self._note("approved", study.name, study.digest)
         return place
 

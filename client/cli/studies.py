@@ -51,6 +51,7 @@ def studies(site: Path, site_file: Path | None, with_earlier: bool, as_json: boo
         return
     if len(rows) == 1:
         click.echo("No study is approved; `leukofed-site approve PROPOSAL` approves one.")
-        return
-    for line in aligned(rows, right=(4, 5, 6)):
-        click.echo(line)
+    else:
+        click.echo("\n".join(aligned(rows, right=(4, 5, 6))))
+    for name, problem in opened.approvals.without_effect():
+        click.echo(f"{name} approves nothing: {problem}")
