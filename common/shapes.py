@@ -90,14 +90,16 @@ def block_bytes(shapes: Shapes) -> int:
 
     Eight bytes, a JSON table of the arrays padded to a multiple of eight, and their values.
     """
-    ends = [0, *accumulate(shape.nbytes for shape in shapes.values())]
+    # safetensors' order: widest type first, then by name; the offsets' digits depend on it.
+    ordered = sorted(shapes.items(), key=lambda item: (-_BYTES[item[1].dtype], item[0]))
+    ends = [0, *accumulate(shape.nbytes for _, shape in ordered)]
     table = {
         name: {
             "dtype": _SHORT[shape.dtype],
             "shape": list(shape.shape),
             "data_offsets": [ends[i], ends[i + 1]],
         }
-        for i, (name, shape) in enumerate(shapes.items())
+        for i, (name, shape) in enumerate(ordered)
     }
     written = len(json.dumps(table, separators=(",", ":")))
     return 8 + -(-written // 8) * 8 + ends[-1]

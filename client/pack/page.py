@@ -47,7 +47,13 @@ def render_papers(papers: Papers) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    room.filters |= {"size": size, "duration": duration, "moment": _moment, "code": _code}
+    room.filters |= {
+        "size": size,
+        "duration": duration,
+        "moment": _moment,
+        "minute": _minute,
+        "code": _code,
+    }
     css, _, _ = PackageLoader("client.pack", ".").get_source(room, "page.css")
     return room.get_template("page.html.j2").render(
         papers=papers,
@@ -75,7 +81,11 @@ def _leaves() -> dict[PhaseName, Sequence[Leaving]]:
 
 
 def _moment(time: str) -> str:
-    return f"{time[:16].replace('T', ' ')} UTC"
+    return f"{_minute(time)} UTC"
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 def _code(text: str) -> Markup:

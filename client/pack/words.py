@@ -21,8 +21,7 @@ RETENTION = (
     (
         "updates of single sites",
         "the coordinator, in memory",
-        "until they are added up; they are not written to disk by LeukoFed. Flower's own database "
-        "holds messages until the run has taken them",
+        "until they are added up; Flower's own database holds messages until the run takes them",
     ),
     (
         "counts of each site (census, evaluation), record and checkpoints of the run",
@@ -38,8 +37,9 @@ RETENTION = (
 """What is kept, where, and how long."""
 
 MEASURES = (
-    "The process that reads images (the worker) has no network; the process that has the network "
-    "(the carrier) is another user's and can read neither images nor the site's records.",
+    "Installed as its manual says, the process that reads images (the worker) has no network; the "
+    "process that has the network (the carrier) is another user's, who can read neither images nor "
+    "the site's records.",
     "The worker takes requests and studies only with the coordinator's signature (Ed25519), and "
     "works for approved studies only, by the SHA-256 of all their settings.",
     "Everything that leaves passes one gate, which holds it against the study and against this "
