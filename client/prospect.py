@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,13 +120,13 @@ def own_timings(state: Path, site: str, studies: Mapping[str, Study]) -> list[Ti
     for log in (state / "egress.jsonl", state / "rehearsal" / "egress.jsonl"):
         try:
             found += list(_timings(EgressLog(log), site, studies))
-        except (LeukofedError, OSError):
-            continue  # damaged, or not this user's to read: then nothing is known from it
+        except (LeukofedError, OSError, ValueError):
+            continue  # damaged, of an older version, or not this user's to read: nothing is known
     return found
 
 
 def _timings(
-    passages: Iterator[Passage] | EgressLog, site: str, studies: Mapping[str, Study]
+    passages: Iterable[Passage], site: str, studies: Mapping[str, Study]
 ) -> Iterator[Timing]:
     kinds = {digest: Kinds.of(study) for digest, study in studies.items()}
     images: dict[str, Images] = {}

@@ -106,10 +106,9 @@ def facts_of_runs(federation: Federation) -> list[RunFacts]:
             continue  # `latest`
         try:
             study = load_study(record.parent / "study.yaml")
-            events = read_record(record)
-        except LeukofedError:
-            continue
-        found.append(facts_of_record(events, study))
+            found.append(facts_of_record(read_record(record), study))
+        except (LeukofedError, ValueError, KeyError):
+            continue  # damaged, or of an older version: nothing is known from it
     return found
 
 
