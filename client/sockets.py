@@ -6,3 +6,5 @@ CARRIER = Path("/run/leukofed/worker.sock")
 """The carrier's."""
 DESK = CARRIER.with_name("desk.sock")
 """The administrators'."""
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path, on Linux."""

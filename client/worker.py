@@ -19,11 +19,11 @@ from client.service import WorkerService, carrier_server, desk_server
 from client.single_flight import SingleFlight
 from client.site import Site
 from client.site_config import SiteConfig
+from client.sockets import LONGEST_PATH
 from common.errors import ConfigError
 from common.signing import public_key
 
 _LOG = logging.getLogger("leukofed.worker")
-_LONGEST_PATH = 107  # bytes of a Unix socket's path, on Linux
 _GET_INTERFACE_FLAGS = 0x8913  # SIOCGIFFLAGS of Linux; bit 0 of the flags: it is up
 _STOP_S = 60.0  # how long a stop waits for the batch in progress
 
@@ -159,9 +159,9 @@ def _alone(state: Path) -> Iterator[None]:
 @contextmanager
 def _free(path: Path) -> Iterator[None]:
     """Remove a socket that a killed worker left behind, and this worker's own at its end."""
-    if len(os.fsencode(path)) > _LONGEST_PATH:
+    if len(os.fsencode(path)) > LONGEST_PATH:
         raise ConfigError(
-            f"a socket's path may be {_LONGEST_PATH} bytes long, and this one is longer",
+            f"a socket's path may be {LONGEST_PATH} bytes long, and this one is longer",
             fix="choose a short folder, such as /run/leukofed",
             local_detail=str(path),
         )

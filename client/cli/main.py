@@ -9,6 +9,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
     cls=LazyGroup,
     rooms={
         "approve": ("client.cli.approve:approve", "Approve a study, after reading what it does."),
+        "check": ("client.cli.check:check", "Find what stands in the way here, and what to do."),
         "guard": ("client.cli.guard:guard", "Refuse code that was not installed here."),
         "log": ("client.cli.log:log", "Show what left this site."),
         "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),

@@ -95,6 +95,7 @@ def test_the_wheel_holds_code_configurations_weights_and_the_page(tmp_path: Path
     for folder, suffixes in (
         ("configs", (".yaml", ".safetensors")),
         ("server/report", (".css", ".j2")),
+        ("client/pack", (".css", ".j2")),
         *((party, (".py",)) for party in ("client", "common", "server", "simulations")),
     ):
         tracked = [p for p in (ROOT / folder).rglob("*") if p.suffix in suffixes]
