@@ -49,7 +49,8 @@ class Approval:
 
     study: Study
     digest: str
-    path: Path
+    paths: tuple[Path, ...]
+    """Its files; more than one if someone put another there by hand."""
     since: str
     """When it was approved, UTC, ISO 8601."""
 
@@ -106,10 +107,12 @@ class Approvals:
         place = self.folder / file_name(study)
         with _folder(self.folder):
             self.folder.mkdir(exist_ok=True)
-            write_whole(place, proposal.read_bytes())
+            text = proposal.read_bytes()
+            self._note("approved", study.name, study.digest)  # nothing takes effect without a line
+            write_whole(place, text)
             place.chmod(0o644)  # the worker, another user perhaps, reads it
+            self._let_have(place)
             (self.folder / "withdrawn" / place.name).unlink(missing_ok=True)
-            self._note("approved", study.name, study.digest)
         return place
 
     def withdraw(self, wanted: str) -> list[Approval]:
@@ -127,8 +130,10 @@ class Approvals:
             )
         with _folder(self.folder):
             (self.folder / "withdrawn").mkdir(exist_ok=True)
+            self._let_have(self.folder / "withdrawn")
             for one in found:
-                one.path.replace(self.folder / "withdrawn" / file_name(one.study))
+                for path in one.paths:  # all of them, or it would stay approved
+                    path.replace(self.folder / "withdrawn" / file_name(one.study))
                 self._note("withdrawn", one.study.name, one.digest)
         return found
 
@@ -144,7 +149,8 @@ class Approvals:
             except (LeukofedError, OSError):
                 continue  # it approves nothing; the worker's log says why
             since = approved_at.get(digest, moment.isoformat(timespec="seconds"))
-            found[digest] = Approval(study, digest, path, since)
+            others = found[digest].paths if digest in found else ()
+            found[digest] = Approval(study, digest, (*others, path), since)
         return sorted(found.values(), key=lambda one: one.since)
 
     def _note(self, event: Literal["approved", "withdrawn"], name: str, digest: str) -> None:
@@ -152,8 +158,16 @@ class Approvals:
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             event=event, name=name, digest=digest, user=user_name(),
         )  # fmt: skip
-        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
+        history = self.folder / "history.jsonl"
+        with history.open("a", encoding="utf-8") as file:
             file.write(line.model_dump_json() + "\n")
+        self._let_have(history)
+
+    def _let_have(self, path: Path) -> None:
+        """Give what root wrote to the folder's owner, who may be the next to approve."""
+        if os.geteuid() == 0:
+            status = self.folder.stat()
+            os.chown(path, status.st_uid, status.st_gid)
 
 
 def file_name(study: Study) -> str:
@@ -169,7 +183,7 @@ def matching(approvals: list[Approval], wanted: str) -> list[Approval]:
         for one in approvals
         if wanted == one.study.name
         or (is_digest and one.digest.startswith(wanted))
-        or (wanted.endswith(".yaml") and Path(wanted).name == one.path.name)
+        or (wanted.endswith(".yaml") and Path(wanted).name in {path.name for path in one.paths})
     ]
 
 

@@ -146,6 +146,14 @@ def test_a_study_is_withdrawn_by_name_digest_or_file(site: SiteOnDisk, how: str)
     assert not list((site.folder / "approved/withdrawn").iterdir())
 
 
+def test_every_file_of_a_withdrawn_study_goes(site: SiteOnDisk) -> None:
+    study = given_approval(site)
+    site.propose("approved/by-hand.yaml")
+    assert approved(site) == {study.digest}
+    assert "Withdrawn: study small" in call(site, "withdraw", "by-hand.yaml").output
+    assert approved(site) == set()
+
+
 def test_the_studies_are_listed_with_what_was_answered(site: SiteOnDisk) -> None:
     assert "No study is approved" in call(site, "studies").output
     study = given_approval(site)
@@ -170,6 +178,18 @@ def test_a_folder_that_may_not_be_written_to_is_told_plainly(site: SiteOnDisk) -
     result = call(site, "approve", path, "--yes")
     assert result.exit_code == 1
     assert "run this as the worker's user" in result.output
+
+
+def test_what_root_writes_belongs_to_the_folders_owner(site: SiteOnDisk) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can write for another user")
+    folder = site.folder / "approved"
+    os.chown(folder, 12345, 12346)
+    study = given_approval(site)
+    Approvals(folder, site.key.public_key()).withdraw("small")
+    paths = [folder / "history.jsonl", folder / "withdrawn" / file_name(study)]
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in [*paths, paths[1].parent]}
+    assert owners == {(12345, 12346)}
 
 
 def test_a_withdrawal_waits_for_the_worker_to_stop() -> None:
