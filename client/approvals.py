@@ -148,14 +148,14 @@ class Approvals:
                 moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             except (LeukofedError, OSError):
                 continue  # it approves nothing; the worker's log says why
-            since = approved_at.get(digest, moment.isoformat(timespec="seconds"))
+            since = approved_at.get(digest, moment.isoformat(timespec="milliseconds"))
             others = found[digest].paths if digest in found else ()
             found[digest] = Approval(study, digest, (*others, path), since)
         return sorted(found.values(), key=lambda one: one.since)
 
     def _note(self, event: Literal["approved", "withdrawn"], name: str, digest: str) -> None:
         line = Event(
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             event=event, name=name, digest=digest, user=user_name(),
         )  # fmt: skip
         history = self.folder / "history.jsonl"
