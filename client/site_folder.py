@@ -7,7 +7,7 @@ SITE/              the worker's, its group may enter
   kit.yaml         the coordinator's kit, verified; ca.crt is taken from it
   ca.crt           the federation's root certificate
   request.yaml     the enrolment request that was sent
-  state/ cache/    the worker's alone
+  state/ cache/    the worker's alone; so is weights/, unless it lies elsewhere
   run/             worker.sock and desk.sock, the worker's; its group may enter
   link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME)
   logs/            of `leukofed-site run`

@@ -106,6 +106,11 @@ THREATS = (
         "images nor the site's records",
     ),
     Threat(
+        "a stranger who reaches the coordinator's port",
+        "nothing at a site; at the coordinator try to pass for one",
+        "the coordinator's front knows the keys of admitted sites and answers nobody else",
+    ),
+    Threat(
         "whoever can run code as the carrier's user",
         "the same: that user can read neither images nor the site's records",
         "the worker is another user's process and has no network; an import guard refuses code "

@@ -17,6 +17,7 @@ from common.study.schema import Study, load_study
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
 from server.federation import Federation
+from server.sites import admitted_sites
 
 FILES = ("study.yaml", "initial.safetensors", "fronts.safetensors")
 """What `leukofed-sim init-model` writes, and a run needs."""
@@ -30,7 +31,7 @@ class Proposed:
     folder: Path
     proposal: Path
     unknown: tuple[str, ...]
-    """Sites of the study that the federation has not admitted."""
+    """Sites of the study that are not admitted, or not any more."""
 
 
 def pinned_study(path: Path) -> Study:
@@ -88,8 +89,9 @@ def propose(federation: Federation, given: Path, *, replace: bool = False) -> Pr
             fix="make room on the disk, or correct the folder's permissions",
             local_detail=str(error.filename or folder),
         ) from error
-    unknown = [name for name in study.sites if not (federation.sites / f"{name}.yaml").is_file()]
-    return Proposed(study, folder, folder / "proposal.yaml", tuple(unknown))
+    admitted = admitted_sites(federation)
+    unknown = tuple(name for name in study.sites if name not in admitted)
+    return Proposed(study, folder, folder / "proposal.yaml", unknown)
 
 
 def summary(study: Study, initial: InitialModel) -> Iterator[str]:

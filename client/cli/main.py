@@ -11,6 +11,8 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "approve": ("client.cli.approve:approve", "Approve a study, after reading what it does."),
         "check": ("client.cli.check:check", "Find what stands in the way here, and what to do."),
         "guard": ("client.cli.guard:guard", "Refuse code that was not installed here."),
+        "init": ("client.cli.init:init", "Make a site, its key, and its enrolment request."),
+        "join": ("client.cli.join:join", "Take the coordinator's kit."),
         "log": ("client.cli.log:log", "Show what left this site."),
         "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),
         "pack": ("client.cli.pack:pack", "Write a study's papers for a data-protection officer."),
@@ -20,6 +22,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "worker": ("client.cli.worker:worker", "Answer requests from this site's images."),
         "predict": ("client.cli.predict:predict", "Apply a released model to images."),
     },
+    notices=("site", "client.cli.notices:notices"),
 )
 @click.version_option(package_name="leukofed", prog_name="leukofed-site")
 @plain_errors

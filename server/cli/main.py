@@ -8,11 +8,18 @@ from common.commands import LazyGroup, check_installation, plain_errors
 @click.group(
     cls=LazyGroup,
     rooms={
+        "admit": ("server.cli.admit:admit", "Admit a hospital, and write its kit."),
+        "init": ("server.cli.init:init", "Make a federation."),
         "key": ("server.cli.key:key", "Make the signing key, or show its public half."),
         "plan": ("server.cli.plan:plan", "Forecast a study's minutes, bytes and disk."),
         "propose": ("server.cli.propose:propose", "Sign a study for hospitals to approve."),
+        "renew": ("server.cli.renew:renew", "Make new certificates; no site needs a new kit."),
+        "revoke": ("server.cli.revoke:revoke", "Cut a site off, for good."),
+        "sites": ("server.cli.sites:sites", "List the sites that were admitted."),
+        "start": ("server.cli.start:start", "Run what the sites reach, and keep it running."),
         "study": ("server.cli.study:study", "Check a study file and show it in full."),
     },
+    notices=("federation", "server.cli.notices:notices"),
 )
 @click.version_option(package_name="leukofed", prog_name="leukofed-server")
 @plain_errors

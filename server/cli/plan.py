@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     "--federation",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    show_default="this folder",
     metavar="DIR",
-    help="The federation's folder, which `leukofed-server init` made.",
+    help="The federation's folder.  [default: here]",
 )
 @click.option(
     "--images",

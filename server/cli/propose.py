@@ -13,9 +13,8 @@ from common.commands import plain_errors
     "--federation",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    show_default="this folder",
     metavar="DIR",
-    help="The federation's folder, which `leukofed-server init` made.",
+    help="The federation's folder.  [default: here]",
 )
 @click.option(
     "--replace", is_flag=True, help="Let it take the place of another study of the same name."
@@ -56,7 +55,7 @@ def propose(
     taken = take(found, study, replace=replace)
     click.echo(f"study {taken.study.digest}\n  signed; send every hospital {taken.proposal}")
     if taken.unknown:
-        click.echo(f"  not admitted yet, and so not to be reached: {', '.join(taken.unknown)}")
+        click.echo(f"  not admitted, and so not to be reached: {', '.join(taken.unknown)}")
 
 
 def _sign(study: Path, key: Path, out: Path) -> None:

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
 from safetensors.numpy import save_file
 
 from common.initial_model import write_initial
+from common.kit import openssh
 from common.model.initial import build_branches, initial_model
 from common.model.network import front_arrays
 from common.proposal import read_proposal
@@ -16,6 +19,7 @@ from common.signing import new_key, read_key, write_key
 from common.study.schema import load_study
 from common.yaml_file import dump_yaml
 from server.cli.main import main
+from server.sites import AdmittedSite
 from tests.support.small import small_study
 
 
@@ -38,7 +42,12 @@ def federation(tmp_path: Path) -> Path:
     (tmp_path / "federation.yaml").write_text("name: trial\nhosts: [localhost]\n")
     write_key(tmp_path / "signing.pem", new_key())
     (tmp_path / "sites").mkdir()
-    (tmp_path / "sites" / "north.yaml").touch()
+    for name, revoked in (("north", None), ("south", datetime.now(UTC))):
+        key = openssh(ec.generate_private_key(ec.SECP384R1()).public_key())
+        entry = AdmittedSite(
+            name=name, public_key=key, node_id=1, admitted=datetime.now(UTC), revoked=revoked
+        )
+        (tmp_path / "sites" / f"{name}.yaml").write_text(dump_yaml(entry), encoding="utf-8")
     return tmp_path
 
 
@@ -59,7 +68,7 @@ def test_a_study_is_copied_and_signed(made: Path, federation: Path, given: str) 
     assert read_proposal(folder / "proposal.yaml", key) == study
     assert load_study(folder / "study.yaml") == study
     assert study.digest in result.output
-    assert "not admitted yet, and so not to be reached: south" in result.output
+    assert "not admitted, and so not to be reached: south" in result.output
     text = (folder / "proposal.yaml").read_text()
     assert "# Sites: north, south; a round counts with 1 of them." in text
     assert "42 in all" in text
