@@ -1,16 +1,20 @@
 """The papers for a data-protection officer: what they must hold, and that they need nothing."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from client.cli.main import main
 from client.egress.door import Door
-from common.kit import fingerprint
+from common.kit import Kit, fingerprint, kit_text, openssh
 from common.privacy import LEAVES, THREATS
-from common.signing import public_half
+from common.signing import new_key, public_half
+from common.study.schema import PROTOCOL
+from tests.support.coordinator_folder import write_folder
 from tests.support.exchanges import census_request, reply
 from tests.support.site_folder import SiteOnDisk
 
@@ -88,6 +92,31 @@ def test_names_from_the_coordinator_cannot_become_markup(site: SiteOnDisk) -> No
     assert "&lt;script&gt;" in html
     assert "4 rows" not in html
     assert "The manifest could not be counted" in html
+
+
+def test_the_parties_come_from_the_kit_of_the_coordinator_that_the_site_trusts(
+    site: SiteOnDisk,
+) -> None:
+    key = openssh(ec.generate_private_key(ec.SECP384R1()).public_key())
+    kit = Kit(
+        federation="smears", site="north", address="front.example:8443",
+        authority=write_folder(site.folder / "federation").authority.read_text(),
+        coordinator=public_half(site.key), public_key=key, contact="Dr Ada, 555 01",
+        terms="For research only.", leukofed="0.1", protocol=PROTOCOL, made=datetime.now(UTC),
+    )  # fmt: skip
+    (site.folder / "kit.yaml").write_text(kit_text(kit, site.key), encoding="utf-8")
+    path, _ = site.propose()
+    text = text_of(page(site, path))
+    for words in ("smears", "front.example:8443", "Dr Ada, 555 01", "For research only."):
+        assert words in text
+    assert f"site north , key {fingerprint(key)}" in text
+    assert "federation smears (Dr Ada, 555 01)" in " ".join(
+        call(site, "approve", path).output.split()
+    )
+
+    other = kit.model_copy(update={"coordinator": public_half(new_key())})
+    (site.folder / "kit.yaml").write_text(kit_text(other, site.key), encoding="utf-8")
+    assert "is not signed by the coordinator" in call(site, "pack", path).output
 
 
 def test_a_log_that_is_not_whole_is_said(site: SiteOnDisk) -> None:
