@@ -9,7 +9,7 @@ SITE/              the worker's, its group may enter
   request.yaml     the enrolment request that was sent
   state/ cache/    the worker's alone; so is weights/, unless it lies elsewhere
   run/             worker.sock and desk.sock, the worker's; its group may enter
-  link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME)
+  link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME), pulse
   logs/            of `leukofed-site run`
 ```
 """
@@ -112,6 +112,11 @@ class SiteFolder:
     def flower_home(self) -> Path:
         """Flower's own folder (`FLWR_HOME`)."""
         return self.link / "flower"
+
+    @property
+    def pulse(self) -> Path:
+        """The file that a carrier touches at every sign of life from the worker."""
+        return self.link / "pulse"
 
     @property
     def logs(self) -> Path:

@@ -134,6 +134,13 @@ class RunMetrics(Strict):
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """The study with every default filled in."""
 
+    @property
+    def losses(self) -> str:
+        """How many rounds are without which site, in words; empty if all took part in all."""
+        rounds = sum(map(len, self.participation.values()))
+        lost = ", ".join(f"{number} without {site}" for site, number in self.lost.items())
+        return f"Of {rounds} rounds: {lost}" if lost else ""
+
 
 def scores_from_counts(
     counts: EvaluationCounts,

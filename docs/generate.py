@@ -19,6 +19,7 @@ from common.study.schema import Study
 from server.cli.main import main as server_command
 from server.federation import Settings
 from server.launch import Launch
+from server.status import Status
 from simulations.cli.main import main as sim_command
 from simulations.scenario import Scenario
 
@@ -91,6 +92,12 @@ def pages() -> dict[str, str]:
             RunMetrics,
         ),
         "privacy.md": _with_tables(FOLDER / "privacy.md"),
+        "status.md": _settings_page(
+            "leukofed-server status --json",
+            "What a monitor reads. Exit code 0: running, finished, or stopped by hand; 1: look at\n"
+            "`attention`, which says what is the matter. Fields may be added, none removed.",
+            Status,
+        ),
         "rooms.md": _rooms_page(),
         "cli.md": _commands_page(),
     }

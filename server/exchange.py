@@ -120,11 +120,12 @@ class Exchange:
         """Return what the record tells of it, by site where it concerns one."""
         return {
             "work": self.work,
+            "rehearsal": any(request.step.rehearsal for request in self.requests.values()),
             "invited": list(self.requests),
             "accepted": self.counted,
             "seconds": self.seconds,
             "waited_s": {site: self.waited_s(site) for site in self.requests},
-            "allowed_s": dict(self.allowed_s),
+            "allowed_s": {site: round(allowed, 3) for site, allowed in self.allowed_s.items()},
             "work_s": {site: cost.seconds for site, cost in self.costs.items()},
             "examples": {site: pace.examples for site, pace in self.paces.items()},
             "bytes_down": {site: cost.down for site, cost in self.costs.items()},

@@ -58,7 +58,6 @@ class Rounds:
         keys: the key under which each site was admitted, None where nodes have none.
         patience: how long it waits for a site whose pace is known, once the quorum has answered;
             by default as `server.deadlines` says, and never longer than `deadline_s`.
-        rehearsal: sites are asked to answer from generated images.
 
     Raises:
         CorruptFile: the record of this run so far cannot be read.
@@ -80,7 +79,6 @@ class Rounds:
         seal: Seal = unsealed,
         keys: Mapping[str, NodeKey] | None = None,
         patience: Patience | None = None,
-        rehearsal: bool = False,
     ) -> None:
         self._carrier = Carrier(grid, ttl_s=2 * deadline_s, pauses_s=pauses_s, seal=seal, keys=keys)
         self.grace_s = grace_s
@@ -90,7 +88,7 @@ class Rounds:
         self.watch = watch
         self.deadline_s = deadline_s
         self.patience = patience or Patience(deadline_s)
-        self.rehearsal = rehearsal
+        self.rehearsal = False  # whether sites are to answer from generated images
         self.accounts = accounts or Accounts()
         self.paces = Paces()
         self.register = Register()
@@ -288,6 +286,7 @@ class Rounds:
                 self.register.came_late(step.phase, step.round, step.site)
             if arrived.pace is not None:
                 self.paces.learn(step.site, step.phase, arrived.owed.work, arrived.pace)
+                self._away.discard(step.site)  # it is slow, and not away
             self._tell("late", step, arrived.problem)
 
     def _tell(self, event: str, step: Step, problem: str, **fix: str) -> None:

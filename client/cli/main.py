@@ -16,6 +16,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "log": ("client.cli.log:log", "Show what left this site."),
         "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),
         "pack": ("client.cli.pack:pack", "Write a study's papers for a data-protection officer."),
+        "run": ("client.cli.run:run", "Take part: keep worker and SuperNode running."),
         "status": ("client.cli.status:status", "Show what the worker is at."),
         "studies": ("client.cli.studies:studies", "List the approved studies."),
         "withdraw": ("client.cli.withdraw:withdraw", "End a study at this site at once."),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from client.egress.log import EgressLog
 from client.relay import relay
+from common.asks import CensusTold
 from common.log_head import split_head
 from common.troubles import Trouble, Unanswered
 from common.wire import decode_reply
@@ -71,6 +73,20 @@ def test_it_answers_the_census(site: WorkerSite, tmp_path: Path) -> None:
     told = reply.told.model_dump()
     assert sum(sum(counts.values()) for counts in told["examples"].values()) == IMAGES
     assert set(told["weights"]) == {b.architecture for b in STUDY.network.backbones}
+
+
+def test_it_answers_a_rehearsal_from_generated_images(site: WorkerSite, tmp_path: Path) -> None:
+    log, apart = site.config.state / "egress.jsonl", site.config.state / "rehearsal"
+    before = log.read_bytes() if log.exists() else b""
+    grid = CarrierGrid({NAME: site.socket})
+    coordinator = Coordinator(tmp_path, grid, STUDY, site.key, run="c")  # as the run's before
+    coordinator.rounds.rehearsal = True
+    reply = coordinator.ask(census(STUDY, "c"))
+    assert reply is not None
+    assert isinstance(reply.told, CensusTold)
+    assert reply.told.examples["train"] == dict.fromkeys(STUDY.labels.classes, 8)
+    assert (log.read_bytes() if log.exists() else b"") == before
+    assert len(list(EgressLog(apart / "egress.jsonl"))) == 1
 
 
 def test_what_one_run_computed_is_there_for_the_next(site: WorkerSite, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """A child that is kept running: started again, logged, ended with all it started."""
 
 import logging
+import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +124,25 @@ def test_a_verdict_says_when_it_is_started_again(
     child.start()
     wait_until(lambda: child.starts > 2, 10, "the third start")
     assert "child: the lease of the one before is not over" in caplog.text
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+def test_a_child_ends_with_its_killed_supervisor(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from common.supervision import Kept; "
+        "child = Kept('child', lambda: ['sleep', '60'], Path(sys.argv[1])); child.start(); "
+        "[time.sleep(0.05) for _ in iter(lambda: child.pid is None, False)]; "
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [*python(code), str(tmp_path / "log")], stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        group = int(supervisor.stdout.readline())
+        wait_until(lambda: members(group), 10, "the child")
+        time.sleep(0.3)  # until setpriv has become the command
+        supervisor.kill()
+    wait_until(lambda: not members(group), 10, "the child's end")
 
 
 def test_a_large_log_is_put_aside(
