@@ -1,9 +1,10 @@
 """A site at work: its file, its approved studies, and what stays warm between requests."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from common.wire import Request
 Arrays = Mapping[str, NDArray[Any]]
 Build = Callable[[Study, Path | None], list[Branch]]
 Find = Callable[[SiteConfig, Study, Pulse], Holdings]
+_LOOK_EVERY_S = 1.0  # whether the study that is worked on is still approved
 
 
 @dataclass
@@ -195,6 +197,7 @@ class Site:
         self._build = build
         self._progress = progress
         self._pulse = pulse
+        self._looked = 0.0  # when it was looked last, in seconds of the monotonic clock
         self._cache = cache or open_cache(config)
         self._owns_cache = cache is None
         self.door = Door(config.state, config.name, config.limits)
@@ -249,14 +252,32 @@ class Site:
     def bench(self, study: Study) -> Bench:
         """Return what is kept warm for a study."""
         if study.digest not in self._benches:
+            pulse = partial(self._pulse_while_approved, study.digest)
             self._benches[study.digest] = Bench(
                 study,
                 self.config,
                 self._build,
                 self._cache,
                 self._progress,
-                self._pulse,
+                pulse,
                 find=self._find,
                 numerics=self._numerics,
             )
         return self._benches[study.digest]
+
+    def _pulse_while_approved(self, digest: str) -> None:
+        """Pulse; stop the work, with the reason, if the hospital has withdrawn its study."""
+        self._pulse()
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = now
+        if digest not in self.approved:
+            raise _withdrawn(digest)
+
+
+def _withdrawn(digest: str) -> RequestRefused:
+    return RequestRefused(
+        f"study {digest[:12]} is not approved at this site any more: it was withdrawn",
+        fix="ask the hospital to approve it again, or run the study without this site",
+    )

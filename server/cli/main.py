@@ -13,6 +13,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "key": ("server.cli.key:key", "Make the signing key, or show its public half."),
         "launch": ("server.cli.launch:launch", "Run a proposed study with its sites."),
         "logs": ("server.cli.logs:logs", "Show what a run's process said."),
+        "plan": ("server.cli.plan:plan", "Forecast a study's minutes, bytes and disk."),
         "propose": ("server.cli.propose:propose", "Sign a study for hospitals to approve."),
         "renew": ("server.cli.renew:renew", "Make new certificates; no site needs a new kit."),
         "resume": ("server.cli.resume:resume", "Let a run go on that was stopped."),

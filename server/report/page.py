@@ -11,6 +11,7 @@ from markupsafe import Markup
 from common.errors import RunStopped
 from common.figures import Mark
 from common.metrics import RunMetrics
+from common.sizes import size
 from common.whole_file import write_whole
 from server.report import figures, words
 from server.report.rows import (
@@ -114,7 +115,7 @@ def _matrix(
 
 
 def _amount(value: float, unit: str) -> str:
-    return words.size(value) if unit == "bytes" else words.duration(value)
+    return size(value) if unit == "bytes" else words.duration(value)
 
 
 def _figures(metrics: RunMetrics) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def test_the_wheel_holds_code_configurations_weights_and_the_page(tmp_path: Path
     for folder, suffixes in (
         ("configs", (".yaml", ".safetensors")),
         ("server/report", (".css", ".j2")),
+        ("client/pack", (".css", ".j2")),
         ("server/flower-app", (".toml", ".md")),  # a link to deploy/flower-app
         *((party, (".py",)) for party in ("client", "common", "server", "simulations")),
     ):
