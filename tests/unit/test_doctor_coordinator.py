@@ -125,7 +125,7 @@ def test_whoever_intercepts_tls_is_named(
         findings = found(folder)
     assert verdicts(findings) == {"address": "ok", "TLS": "problem"}
     # The stranger's root has the same name, and another key: a name proves nothing.
-    assert "its issuer is CN=federation" in findings["TLS"].text
+    assert "its issuer is CN=LeukoFed federation" in findings["TLS"].text
     assert "TLS-inspecting proxy must let this address pass" in findings["TLS"].fix
 
 

@@ -63,7 +63,7 @@ def test_the_whole_group_ends_also_what_ignores_sigterm(kept: list[Kept], tmp_pa
     group = child.pid
     assert group is not None
     child.stop()
-    assert not members(group)
+    wait_until(lambda: not members(group), 10, "the end of what was killed")
 
 
 def test_one_that_does_not_stop_is_killed(kept: list[Kept], tmp_path: Path) -> None:
