@@ -97,6 +97,12 @@ def make_site(path: Path, choices: Choices, users: Owners | None) -> EnrolmentRe
         ConfigError: the folder holds a site, or cannot be made.
     """
     folder = SiteFolder(path)
+    if users is not None and path.exists() and any(path.iterdir()):
+        raise ConfigError(
+            "this folder is not empty, and all that is in it would be handed over to the two users",
+            fix="name a new folder; nothing was changed here",
+            local_detail=str(path),
+        )
     with new_folder(path, (*_FILES, *_OWN, *_USUAL), holds="a site"):
         for name in _OWN:
             (path / name).mkdir(mode=0o700)
@@ -133,7 +139,8 @@ def hand_over(folder: SiteFolder, users: Owners, beside: list[Path]) -> None:
     """
     for place in (folder.path, *folder.path.rglob("*"), *beside):
         is_link = place == folder.link or folder.link in place.parents
-        os.chown(place, users.carrier if is_link else users.worker, users.group)
+        owner = users.carrier if is_link else users.worker
+        os.chown(place, owner, users.group, follow_symlinks=False)
     folder.path.chmod(0o750)
 
 

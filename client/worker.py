@@ -162,7 +162,7 @@ def _free(path: Path) -> Iterator[None]:
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise ConfigError(
             f"a socket's path may be {LONGEST_PATH} bytes long, and this one is longer",
-            fix="choose a short folder, such as /run/leukofed",
+            fix="choose a short folder, such as /var/lib/leukofed for the site",
             local_detail=str(path),
         )
     if not path.parent.is_dir():

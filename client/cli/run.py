@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from client.cli.options import SITE
 from common.commands import plain_errors
 
 if TYPE_CHECKING:
@@ -17,14 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--site",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    show_default="this folder",
-    metavar="DIR",
-    help="The site's folder.",
-)
+@SITE
 @click.option(
     "--only",
     type=click.Choice(["worker", "carrier"]),
@@ -62,7 +56,7 @@ def run(
     USER is a name, or numbers as USER:GROUP; both get the worker's group. Without them there is
     no wall between the two, which is said at every start.
 
-    Example: leukofed-site run --site /srv/leukofed --worker-user leukofed-worker
+    Example: leukofed-site run --site /var/lib/leukofed --worker-user leukofed-worker
     --carrier-user leukofed-carrier --logs /var/log/leukofed
     """
     from client.site_folder import SiteFolder
