@@ -48,7 +48,7 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
     if config.coordinator is None:
         raise ConfigError(
             "the site file does not name the coordinator's key",
-            fix="put the public key that the coordinator told you into it, under `coordinator`",
+            fix="take the coordinator's kit with `leukofed-site join KIT`",
         )
     if not approved.is_dir():
         raise ConfigError(

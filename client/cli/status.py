@@ -1,6 +1,7 @@
 """`leukofed-site status`: what the worker is at, and how the link is."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,8 @@ def status(site: Path, desk: Path | None, as_json: bool) -> None:
     from client.site_folder import SiteFolder
 
     folder = SiteFolder(site)
-    is_site = folder.link.is_dir()
-    link = ask_health(folder.link_settings.health_port) if is_site else None
+    may_ask = os.access(folder.link, os.X_OK)
+    link = ask_health(folder.link_settings.health_port) if may_ask else None
     try:
         outlook = look(desk or folder.desk)
     except ConfigError:
@@ -54,7 +55,9 @@ def status(site: Path, desk: Path | None, as_json: bool) -> None:
     lines = _lines(outlook)
     if link is not None:
         lines += _link_lines(link)
-    elif is_site:
+    elif not may_ask:
+        lines.append("link: only root and the carrier's user may ask for it")
+    else:
         lines.append("link: `leukofed-site run` does not run here, or keeps the worker only")
     click.echo("\n".join(lines))
 

@@ -148,9 +148,10 @@ def test_wrong_usage_makes_nothing(words: tuple[str, ...], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("worker", "carrier", "problem"),
     [
-        ("root", "no-such-user", "there is no user no-such-user"),
-        ("root", "root", "the same user"),
-        ("root", "nobody", "nobody is not in root, the first group of root"),
+        ("12001:12000", "no-such-user", "no user `no-such-user`"),
+        ("root", "12002:12000", "root is no user for this"),
+        ("12001:12000", "12001:12000", "the same user"),
+        ("12001:12000", "12002:12002", "12002:12002 is not in 12000, the first group of"),
     ],
 )
 def test_users_that_cannot_work_together_are_refused(
