@@ -12,7 +12,7 @@ from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 
 from client.relay import relay
-from client.sockets import CARRIER, PULSE_VARIABLE, SOCKET_VARIABLE
+from client.sockets import PULSE_VARIABLE, SOCKET_VARIABLE
 from common.flower import from_records, to_records
 from common.troubles import Trouble, Unanswered
 from common.wire import WireError
@@ -30,7 +30,7 @@ def carry(message: Message, context: Context) -> Message:
     """
     _pulse()
     try:
-        socket = Path(os.environ.get(SOCKET_VARIABLE, CARRIER))
+        socket = Path(os.environ[SOCKET_VARIABLE])
         return Message(
             to_records(relay(from_records(message), socket, pulse=_pulse)), reply_to=message
         )

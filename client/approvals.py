@@ -102,16 +102,17 @@ class Approvals:
         """Approve a study that `read_proposal` read from a file; return its place.
 
         Raises:
-            ConfigError: the folder cannot be written to.
+            ConfigError: the folder cannot be written to, or the file now holds another study.
         """
         place = self.folder / file_name(study)
+        draft = place.with_suffix(".new")  # of no effect: it is no `*.yaml`
         with _folder(self.folder):
             self.folder.mkdir(exist_ok=True)
-            text = proposal.read_bytes()
+            # The worker, another user perhaps, reads it.
+            write_whole(draft, proposal.read_bytes(), mode=0o644)
+            self._check_unchanged(draft, study)
             self._note("approved", study.name, study.digest)  # nothing takes effect without a line
-            write_whole(place, text)
-            place.chmod(0o644)  # the worker, another user perhaps, reads it
-            self._let_have(place)
+            draft.replace(place)
             (self.folder / "withdrawn" / place.name).unlink(missing_ok=True)
         return place
 
@@ -129,11 +130,12 @@ class Approvals:
                 local_detail=wanted,
             )
         with _folder(self.folder):
-            (self.folder / "withdrawn").mkdir(exist_ok=True)
-            self._let_have(self.folder / "withdrawn")
+            withdrawn = self.folder / "withdrawn"
+            withdrawn.mkdir(exist_ok=True)
+            self._let_have(os.open(withdrawn, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
             for one in found:
                 for path in one.paths:  # all of them, or it would stay approved
-                    path.replace(self.folder / "withdrawn" / file_name(one.study))
+                    path.replace(withdrawn / file_name(one.study))
                 self._note("withdrawn", one.study.name, one.digest)
         return found
 
@@ -158,16 +160,40 @@ class Approvals:
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             event=event, name=name, digest=digest, user=user_name(),
         )  # fmt: skip
-        history = self.folder / "history.jsonl"
-        with history.open("a", encoding="utf-8") as file:
-            file.write(line.model_dump_json() + "\n")
-        self._let_have(history)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        number = os.open(self.folder / "history.jsonl", flags, 0o666)
+        os.write(number, (line.model_dump_json() + "\n").encode())
+        self._let_have(number)
 
-    def _let_have(self, path: Path) -> None:
-        """Give what root wrote to the folder's owner, who may be the next to approve."""
-        if os.geteuid() == 0:
-            status = self.folder.stat()
-            os.chown(path, status.st_uid, status.st_gid)
+    def _let_have(self, number: int) -> None:
+        """Give what root wrote to the folder's owner, who may be the next to approve; close it.
+
+        By its number, never by its name: the owner, who is another user, could have put a link to
+        a file of root's in its place.
+        """
+        try:
+            if os.geteuid() == 0:
+                status = self.folder.stat()
+                os.fchown(number, status.st_uid, status.st_gid)
+        finally:
+            os.close(number)
+
+    def _check_unchanged(self, draft: Path, study: Study) -> None:
+        """See that what is approved is what was shown: its file may be another by now.
+
+        Raises:
+            ConfigError: it is not.
+        """
+        try:
+            if read_proposal(draft, self.key).digest == study.digest:
+                return
+        except LeukofedError:
+            pass
+        draft.unlink()
+        raise ConfigError(
+            "the proposal's file was changed after it had been shown, so nothing was approved",
+            fix="read it once more with `leukofed-site approve`",
+        )
 
 
 def file_name(study: Study) -> str:

@@ -29,6 +29,7 @@ from common.boosting.growing import grow, start_round
 from common.boosting.rules import rules_of
 from common.boosting.trees import Forest
 from common.digests import digest_arrays
+from common.forecast import Traffic
 from common.log_head import split_head
 from common.parts import Arrays, by_part, flattened
 from common.statistics.temperature import best_temperature
@@ -91,28 +92,18 @@ class Sent:
         return PURPOSES[self.work]
 
 
-def whole_study(study: Study, sent: Sequence[Sent]) -> tuple[int, int]:
-    """Return how many replies a whole study asks of a site, and how many bytes they are at most.
+def whole_study(passing: Sequence[Traffic], sent: Sequence[Sent]) -> tuple[int, int]:
+    """Return how many replies a whole study asks of a site, and how many bytes they are about.
 
-    Of the booster's levels, which grow with the data, the largest is reckoned: full trees.
+    Of the booster's levels, which grow with the data, full trees are reckoned.
 
     Args:
-        study: was worked through.
-        sent: what `dry_run` yielded, all of it.
+        passing: every exchange of the study, as `common.forecast.traffic` reckons it.
+        sent: what `dry_run` yielded, all of it; what the site refused there leaves it never.
     """
-    others = [one for one in sent if one.work != "booster"]
-    replies = sum(one.times for one in others)
-    size = sum(one.times * one.bytes for one in others)
-    booster = study.phase(BoosterPhase)
-    root = next((one for one in sent if one.work == "booster" and one.status == "done"), None)
-    if root is not None:  # else it is refused, and stays so
-        sums = sum(array.bytes for array in root.arrays)
-        # By tree, or with all columns, a right child's sums follow from its parent's.
-        is_halved = booster.columns_by == "tree" or booster.columns == 1
-        nodes = [max(1, 2**level >> is_halved) for level in range(booster.depth)]
-        replies += booster.rounds * booster.depth
-        size += booster.rounds * sum(n * sums + (root.bytes - sums) for n in nodes)
-    return replies, size
+    done = {one.work for one in sent if one.status == "done"}
+    leaving = [one.up for one in passing if work_of(one.planned.ask) in done]
+    return len(leaving), sum(leaving)
 
 
 def dry_run(study: Study, site: str, initial: Mapping[str, Arrays], carry: Carry) -> Iterator[Sent]:

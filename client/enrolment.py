@@ -1,9 +1,7 @@
 """Making a site: its folder, its node key, which never leaves it, and its enrolment request."""
 
-import grp
 import json
 import os
-import pwd
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from client.site_config import Cache, Limits, load_site_config
 from client.site_folder import LinkSettings, SiteFolder
+from client.walls import found_user, group_name
 from common.errors import ConfigError
 from common.kit import EnrolmentRequest, openssh, request_text
 from common.new_folder import new_folder
@@ -56,33 +55,25 @@ class Owners:
 
 
 def owners(worker: str, carrier: str) -> Owners:
-    """Look two users up.
+    """Look two users up, by name or as `USER:GROUP`.
 
     Raises:
-        ConfigError: there is none of that name, or the carrier could not reach the worker.
+        ConfigError: there is no such user, or the carrier could not reach the worker.
     """
-    found = []
-    for name in (worker, carrier):
-        try:
-            found.append(pwd.getpwnam(name))
-        except KeyError as error:
-            raise ConfigError(
-                f"there is no user {name} on this machine",
-                fix="make the two users as deploy/README.md says, section Hospital",
-            ) from error
-    group = grp.getgrgid(found[0].pw_gid)
-    if worker == carrier:
+    one, other = found_user(worker), found_user(carrier)
+    if one.number == other.number:
         raise ConfigError(
             "worker and carrier are the same user, so no wall stands between them",
             fix="name two users",
         )
-    if found[1].pw_gid != group.gr_gid and carrier not in group.gr_mem:
+    groups = {other.group} if ":" in carrier else set(os.getgrouplist(carrier, other.group))
+    if one.group not in groups:
         raise ConfigError(
-            f"the user {carrier} is not in {group.gr_name}, the first group of {worker}, so the "
-            "carrier could not reach the worker's socket",
-            fix=f"add it with `usermod --append --groups {group.gr_name} {carrier}`",
+            f"the user {carrier} is not in {group_name(one.group)}, the first group of {worker}, "
+            "so the carrier could not reach the worker's socket",
+            fix=f"add it with `usermod --append --groups {group_name(one.group)} {carrier}`",
         )
-    return Owners(found[0].pw_uid, group.gr_gid, found[1].pw_uid)
+    return Owners(one.number, one.group, other.number)
 
 
 def make_site(path: Path, choices: Choices, users: Owners | None) -> EnrolmentRequest:
@@ -97,6 +88,12 @@ def make_site(path: Path, choices: Choices, users: Owners | None) -> EnrolmentRe
         ConfigError: the folder holds a site, or cannot be made.
     """
     folder = SiteFolder(path)
+    if users is not None and path.exists() and any(path.iterdir()):
+        raise ConfigError(
+            "this folder is not empty, and all that is in it would be handed over to the two users",
+            fix="name a new folder; nothing was changed here",
+            local_detail=str(path),
+        )
     with new_folder(path, (*_FILES, *_OWN, *_USUAL), holds="a site"):
         for name in _OWN:
             (path / name).mkdir(mode=0o700)
@@ -133,7 +130,8 @@ def hand_over(folder: SiteFolder, users: Owners, beside: list[Path]) -> None:
     """
     for place in (folder.path, *folder.path.rglob("*"), *beside):
         is_link = place == folder.link or folder.link in place.parents
-        os.chown(place, users.carrier if is_link else users.worker, users.group)
+        owner = users.carrier if is_link else users.worker
+        os.chown(place, owner, users.group, follow_symlinks=False)
     folder.path.chmod(0o750)
 
 

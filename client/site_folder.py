@@ -9,7 +9,8 @@ SITE/              the worker's, its group may enter
   request.yaml     the enrolment request that was sent
   state/ cache/    the worker's alone; so is weights/, unless it lies elsewhere
   run/             worker.sock and desk.sock, the worker's; its group may enter
-  link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME), pulse
+  link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME), pulse; logs/,
+                   where the worker is kept by another service
   logs/            of `leukofed-site run`
 ```
 """
@@ -122,6 +123,11 @@ class SiteFolder:
     def logs(self) -> Path:
         """Logs of worker, SuperNode and supervisor."""
         return self.path / "logs"
+
+    @property
+    def carrier_logs(self) -> Path:
+        """Logs of a supervisor that keeps the SuperNode only, as the carrier's user."""
+        return self.link / "logs"
 
     @cached_property
     def link_settings(self) -> LinkSettings:

@@ -1,11 +1,5 @@
-"""Where the worker's two sockets are, and how a carrier is told of its own places."""
+"""How a carrier is told of its own places, and how long a socket's path may be."""
 
-from pathlib import Path
-
-CARRIER = Path("/run/leukofed/worker.sock")
-"""The carrier's."""
-DESK = CARRIER.with_name("desk.sock")
-"""The administrators'."""
 LONGEST_PATH = 107
 """Bytes of a Unix socket's path, on Linux."""
 SOCKET_VARIABLE = "LEUKOFED_SOCKET"

@@ -6,11 +6,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from client.desk import look
+from client.joining import expiry_warnings
 from client.link import PATIENCE, Link, Patience
 from client.site_folder import SiteFolder
 from common.errors import LeukofedError
@@ -23,11 +24,6 @@ _DAY_S = 86_400.0
 _STOP_S = 90.0  # the worker may take 60 s to leave its batch
 
 
-def no_notices() -> Sequence[str]:
-    """Have nothing to say."""
-    return ()
-
-
 class Supervisor:
     """A site's processes, kept running.
 
@@ -37,7 +33,6 @@ class Supervisor:
         worker: what stands before the worker's command; None: another supervisor keeps it.
         carrier: what stands before the SuperNode's; None: another supervisor keeps it.
         patience: with what is silent.
-        notices: what to log once a day, such as a certificate that ends soon.
 
     Raises:
         ConfigError: as `client.link.Link` says.
@@ -51,10 +46,8 @@ class Supervisor:
         worker: Sequence[str] | None = (),
         carrier: Sequence[str] | None = (),
         patience: Patience = PATIENCE,
-        notices: Callable[[], Sequence[str]] = no_notices,
     ) -> None:
         self._folder = folder
-        self._notices = notices
         self._worker_answers: bool | None = None
         self._worker = None if worker is None else _kept_worker(folder, logs, worker)
         self._link = None
@@ -80,7 +73,7 @@ class Supervisor:
                     self._look_after_worker()
                 if now - noticed >= _DAY_S:
                     noticed = now
-                    for notice in self._notices():
+                    for notice in expiry_warnings(self._folder):
                         _LOG.warning("%s", notice)
                 stopping.wait(_TICK_S)
             _LOG.info("stopping")
@@ -111,8 +104,7 @@ class Supervisor:
 def _kept_worker(folder: SiteFolder, logs: Path, before: Sequence[str]) -> Kept:
     command = [
         *before, Path(sys.executable).parent / "leukofed-site", "worker",
-        "--site-file", folder.site_file.resolve(), "--approved", folder.approved.resolve(),
-        "--socket", folder.socket.resolve(),
+        "--site", folder.path.resolve(),
     ]  # fmt: skip
     home = {"HOME": str(folder.path.resolve())} if before else {}
     return Kept(

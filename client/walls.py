@@ -1,5 +1,6 @@
 """The wall between a site's two processes: two users, and no network where the images are."""
 
+import grp
 import os
 import pwd
 import shutil
@@ -39,6 +40,14 @@ def found_user(text: str) -> User:
     if number == 0:
         raise ConfigError("root is no user for this", fix="make a user of its own")
     return User(number, group)
+
+
+def group_name(number: int) -> str:
+    """Return a group's name; its number where it has none."""
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def check_walls() -> None:

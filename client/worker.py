@@ -48,7 +48,7 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
     if config.coordinator is None:
         raise ConfigError(
             "the site file does not name the coordinator's key",
-            fix="put the public key that the coordinator told you into it, under `coordinator`",
+            fix="take the coordinator's kit with `leukofed-site join KIT`",
         )
     if not approved.is_dir():
         raise ConfigError(
@@ -162,7 +162,7 @@ def _free(path: Path) -> Iterator[None]:
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise ConfigError(
             f"a socket's path may be {LONGEST_PATH} bytes long, and this one is longer",
-            fix="choose a short folder, such as /run/leukofed",
+            fix="choose a short folder, such as /var/lib/leukofed for the site",
             local_detail=str(path),
         )
     if not path.parent.is_dir():

@@ -24,7 +24,7 @@ def approve(proposal: Path, site: Path, site_file: Path | None, yes: bool) -> No
     The worker, which need not be restarted, then runs exactly this study: any other, by a single
     setting, has another digest and is refused. `leukofed-site withdraw` ends it.
 
-    Example: leukofed-site approve trial-1.proposal.yaml --site /srv/leukofed
+    Example: leukofed-site approve trial-1.proposal.yaml --site /var/lib/leukofed
     """
     from rich.console import Console
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from client.cli.options import SITE
 from common.commands import plain_errors
 from common.errors import ConfigError
 
@@ -22,13 +23,7 @@ _IMAGES = 120
 
 
 @click.command()
-@click.option(
-    "--site",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="The site's folder.  [default: this one]",
-)
+@SITE
 @click.option(
     "--site-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -80,9 +75,9 @@ def check(
 
     Exit code 1: there is a problem.
 
-    Example: leukofed-site check --site /srv/leukofed
+    Example: leukofed-site check --site /var/lib/leukofed
 
-    Example: leukofed-site check --site /srv/leukofed --what-leaves proposal.yaml
+    Example: leukofed-site check --site /var/lib/leukofed --what-leaves proposal.yaml
     """
     from client.site_config import load_site_config
     from client.site_folder import SiteFolder
@@ -139,6 +134,8 @@ def _show_what_leaves(
     from client.doctor.screen import sent_json, sent_lines, total_line
     from client.dry_run import Sent
     from client.trial import generated_images, own_images, what_leaves
+    from common.forecast import traffic
+    from common.model.initial import model_shapes
 
     console = Console(stderr=as_json)
     sent: list[Sent] = []
@@ -165,7 +162,8 @@ def _show_what_leaves(
                 is_new = all(one.work != before.work for before in sent[:-1])
                 for line in [*sent_lines(one, is_new), ""]:
                     console.print(line, soft_wrap=True, highlight=False, markup=False)
-    click.echo(sent_json(study, whose, sent) if as_json else total_line(study, sent))
+    passing = traffic(study, model_shapes(study))
+    click.echo(sent_json(study, whose, passing, sent) if as_json else total_line(passing, sent))
     if any(one.status != "done" for one in sent):
         raise click.exceptions.Exit(1)
 

@@ -34,9 +34,10 @@ def _limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--site",
     type=click.Path(file_okay=False, path_type=Path),
-    default=".",
+    default=Path(),
+    show_default="this folder",
     metavar="DIR",
-    help="The folder to make.  [default: here]",
+    help="The folder to make.",
 )
 @click.option("--name", help="The name by which this site asks to be known.")
 @click.option(
@@ -76,9 +77,9 @@ def init(
     two users: one who may read the images and has no network, one who has the network and reads
     no image. deploy/README.md tells how to make them.
 
-    Example: leukofed-site init --site /srv/leukofed-site --name north --data /data/smears
+    Example: leukofed-site init --site /var/lib/leukofed --name north --data /data/smears
 
-    Example: leukofed-site init --site /srv/leukofed-site --name north --data /data/smears
+    Example: leukofed-site init --site /var/lib/leukofed --name north --data /data/smears
     --worker-user leukofed-worker --carrier-user leukofed-carrier --contact "IT, +49 1 23" --yes
     """
     from client.enrolment import make_site

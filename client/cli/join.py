@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from client.cli.options import SITE
 from common.commands import plain_errors
 
 if TYPE_CHECKING:
@@ -13,13 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("kit", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--site",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The site's folder.  [default: here]",
-)
+@SITE
 @click.option(
     "--fingerprint",
     metavar="DIGITS",
@@ -37,7 +32,7 @@ def join(kit: Path, site: Path, fingerprint: str | None, new_coordinator: bool) 
     the worker takes requests and studies that its key signed, and no others. A later kit of the
     same coordinator, for example with a new address, needs no comparison.
 
-    Example: leukofed-site join north.kit.yaml --site /srv/leukofed-site
+    Example: leukofed-site join north.kit.yaml --site /var/lib/leukofed
     """
     from client.joining import read_offer, take
     from client.site_folder import SiteFolder

@@ -32,7 +32,7 @@ def pack(study: str, site: Path, site_file: Path | None, out: Path) -> None:
     in for what only the hospital knows. It holds counts that a coordinator is not told: keep it
     in the hospital, or look through it first.
 
-    Example: leukofed-site pack trial-1 --site /srv/leukofed --out papers
+    Example: leukofed-site pack trial-1 --site /var/lib/leukofed --out papers
     """
     from rich.console import Console
 

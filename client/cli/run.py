@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from client.cli.options import SITE
 from common.commands import plain_errors
 
 if TYPE_CHECKING:
@@ -17,14 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--site",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    show_default="this folder",
-    metavar="DIR",
-    help="The site's folder.",
-)
+@SITE
 @click.option(
     "--only",
     type=click.Choice(["worker", "carrier"]),
@@ -38,7 +32,7 @@ if TYPE_CHECKING:
     "--logs",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder of the logs.  [default: logs in the site's folder]",
+    help="Folder of the logs.  [default: SITE/logs; with --only carrier SITE/link/logs]",
 )
 @plain_errors
 def run(
@@ -62,24 +56,28 @@ def run(
     USER is a name, or numbers as USER:GROUP; both get the worker's group. Without them there is
     no wall between the two, which is said at every start.
 
-    Example: leukofed-site run --site /srv/leukofed --worker-user leukofed-worker
+    Example: leukofed-site run --site /var/lib/leukofed --worker-user leukofed-worker
     --carrier-user leukofed-carrier --logs /var/log/leukofed
     """
+    from client.site_config import load_site_config
     from client.site_folder import SiteFolder
     from client.supervisor import Supervisor
 
     folder = SiteFolder(site)
-    folder.link_settings  # noqa: B018 - says so if there is no site, before anything starts
+    if only == "worker":  # who may not read how the link is
+        load_site_config(folder.site_file)
+    else:
+        folder.link_settings  # noqa: B018 - says so if there is no site, before anything starts
     is_walled = bool(worker_user or carrier_user)
     worker, carrier = _walls(only, worker_user, carrier_user, folder)
-    place = logs or folder.logs
+    place = logs or (folder.carrier_logs if only == "carrier" else folder.logs)
     if is_walled:
         from client.walls import check_only_roots
 
         check_only_roots(place)
     log = _logging(place)
     supervisor = Supervisor(folder, place, worker=worker, carrier=carrier)
-    if not is_walled:
+    if not is_walled and only is None:
         log.warning(
             "there is no wall between worker and SuperNode: whoever breaks into the SuperNode can "
             "read the images; start as root with --worker-user and --carrier-user, or use the "
@@ -118,13 +116,29 @@ def _walls(
 
 
 def _logging(folder: Path) -> logging.Logger:
-    """Log to the terminal and to `run.log`."""
+    """Log to the terminal and to `run.log`.
+
+    Raises:
+        ConfigError: this user may not write there.
+    """
+    from common.errors import ConfigError
     from common.supervision import rotated
 
     os.umask(0o077)
+    try:
+        kept = rotated(folder / "run.log")
+        may_write = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        may_write = False
+    if not may_write:
+        raise ConfigError(
+            "this user may not write into the folder of the logs",
+            fix="start it as the user whose part it keeps, or name another folder with --logs",
+            local_detail=str(folder),
+        )
     shown = logging.StreamHandler(sys.stderr)
     shown.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log = logging.getLogger("leukofed")
     log.setLevel(logging.INFO)
-    log.handlers = [shown, rotated(folder / "run.log")]
+    log.handlers = [shown, kept]
     return log

@@ -1,13 +1,14 @@
 """`leukofed-site status`: what the worker is at, and how the link is."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from client.sockets import DESK
+from client.cli.options import SITE
 from common.commands import plain_errors
 from common.durations import duration
 from common.errors import ConfigError
@@ -17,18 +18,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--site",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    show_default="this folder",
-    metavar="DIR",
-    help="The site's folder.",
-)
+@SITE
 @click.option(
     "--desk",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=f"The worker's socket for administrators.  [default: the site's; without one {DESK}]",
+    help="The worker's socket for administrators.  [default: SITE/run/desk.sock]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every field, for monitoring.")
 @plain_errors
@@ -40,19 +34,17 @@ def status(site: Path, desk: Path | None, as_json: bool) -> None:
 
     Exit code 1: no worker answers.
 
-    Example: leukofed-site status --site /srv/leukofed
-
-    Example: leukofed-site status --desk /run/leukofed/desk.sock
+    Example: leukofed-site status --site /var/lib/leukofed
     """
     from client.desk import look
     from client.health import ask_health
     from client.site_folder import SiteFolder
 
     folder = SiteFolder(site)
-    is_site = folder.link.is_dir()
-    link = ask_health(folder.link_settings.health_port) if is_site else None
+    may_ask = os.access(folder.link, os.X_OK)
+    link = ask_health(folder.link_settings.health_port) if may_ask else None
     try:
-        outlook = look(desk or (folder.desk if is_site else DESK))
+        outlook = look(desk or folder.desk)
     except ConfigError:
         if link is not None:
             click.echo(json.dumps({"link": link}) if as_json else "\n".join(_link_lines(link)))
@@ -63,7 +55,9 @@ def status(site: Path, desk: Path | None, as_json: bool) -> None:
     lines = _lines(outlook)
     if link is not None:
         lines += _link_lines(link)
-    elif is_site:
+    elif not may_ask:
+        lines.append("link: only root and the carrier's user may ask for it")
+    else:
         lines.append("link: `leukofed-site run` does not run here, or keeps the worker only")
     click.echo("\n".join(lines))
 

@@ -22,7 +22,7 @@ def studies(site: Path, site_file: Path | None, with_earlier: bool, as_json: boo
     `runs` and `answers` count what left for a study in all its runs, from the log that
     `leukofed-site log` shows; a dash says that this user may not read the log.
 
-    Example: leukofed-site studies --site /srv/leukofed
+    Example: leukofed-site studies --site /var/lib/leukofed
     """
     from client.approved_site import open_site
     from client.left_so_far import NOTHING, left_by_study

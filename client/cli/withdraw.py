@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from client.cli.options import SITE, SITE_FILE
-from client.sockets import DESK
 from common.commands import plain_errors
 
 
@@ -16,7 +15,7 @@ from common.commands import plain_errors
 @click.option(
     "--desk",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=f"The worker's socket for administrators.  [default: SITE/run/{DESK.name}]",
+    help="The worker's socket for administrators.  [default: SITE/run/desk.sock]",
 )
 @plain_errors
 def withdraw(study: str, site: Path, site_file: Path | None, desk: Path | None) -> None:
@@ -28,7 +27,7 @@ def withdraw(study: str, site: Path, site_file: Path | None, desk: Path | None) 
 
     The study can be approved again with its file, which is kept in approved/withdrawn.
 
-    Example: leukofed-site withdraw trial-1 --site /srv/leukofed
+    Example: leukofed-site withdraw trial-1 --site /var/lib/leukofed
     """
     from rich.console import Console
 

@@ -20,10 +20,10 @@ from client.doctor.dial import (
 from client.doctor.finding import Finding, failed, ok, problem, warning
 from client.site_folder import SiteFolder
 from common.errors import ConfigError
+from common.expiry import WARNED_BEFORE
 from common.kit import Kit, read_kit
 from common.study.schema import PROTOCOL
 
-_WARN_DAYS = 30
 _MOST_SKEW_S = 60.0
 _JOIN = "get the kit from the coordinator, then `leukofed-site join KIT`"
 
@@ -189,11 +189,10 @@ def _clock(skew_s: float | None) -> Finding:
 
 def _expiry(check: str, certificate: x509.Certificate, now: dt.datetime) -> Finding:
     until = certificate.not_valid_after_utc
-    days = (until - now).days
     if now > until:
         return problem(check, f"it expired on {until:%Y-%m-%d}", "tell the coordinator")
-    text = f"good until {until:%Y-%m-%d}, for {days} days"
-    if days < _WARN_DAYS:
+    text = f"good until {until:%Y-%m-%d}, for {(until - now).days} days"
+    if until - now <= WARNED_BEFORE:
         return warning(check, text, "ask the coordinator to renew it in time")
     return ok(check, text)
 

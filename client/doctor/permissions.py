@@ -1,6 +1,5 @@
 """Checks of users and permissions: what the carrier's user can reach, and must not."""
 
-import grp
 import os
 import pwd
 import stat
@@ -12,6 +11,7 @@ from pathlib import Path
 from client.doctor.finding import Finding, ok, problem, warning
 from client.site_config import SiteConfig
 from client.site_folder import SiteFolder
+from client.walls import group_name
 
 _MOST_TRIED = 200  # images that are really opened
 _TRY = 'for path; do if (: < "$path") 2> /dev/null; then printf "%s\\0" "$path"; fi; done'
@@ -178,7 +178,7 @@ def sockets_line(folder: SiteFolder) -> Finding:
         return problem(
             "sockets",
             f"the carrier's user {carrier.name} cannot reach the worker's socket",
-            f"put {carrier.name} into the group {_group(group)} of {folder.socket}, and let the "
+            f"put {carrier.name} into the group {group_name(group)} of {folder.socket}, and let the "
             "group enter its folders",
         )
     return ok("sockets", "as they should be" if sockets else "none: the worker does not run")
@@ -223,10 +223,3 @@ def _allows(user: User, path: Path, wanted: int) -> bool:
 
 def _mode(mode: int) -> str:
     return f"{stat.S_IMODE(mode):04o}"
-
-
-def _group(number: int) -> str:
-    try:
-        return grp.getgrgid(number).gr_name
-    except KeyError:
-        return str(number)

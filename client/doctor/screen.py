@@ -9,6 +9,7 @@ from rich.text import Text
 
 from client.doctor.finding import Finding
 from client.dry_run import ArraySent, Sent, whole_study
+from common.forecast import Traffic
 from common.study.schema import Study
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("PROBLEM", "red")}
@@ -67,25 +68,25 @@ def sent_lines(sent: Sent, with_purpose: bool = True) -> Iterator[str]:
     yield f"  {_size(sent.bytes)}{many if sent.times > 1 else ', once'}"
 
 
-def total_line(study: Study, sent: Sequence[Sent]) -> str:
+def total_line(passing: Sequence[Traffic], sent: Sequence[Sent]) -> str:
     """Say how much the whole study sends."""
-    replies, size = whole_study(study, sent)
+    replies, size = whole_study(passing, sent)
     return (
-        f"In the whole study: {replies} replies of at most {_size(size)} together. Rounds of the "
+        f"In the whole study: {replies} replies of about {_size(size)} together. Rounds of the "
         "booster that start again after a loss, and refusals, come on top."
     )
 
 
-def sent_json(study: Study, images: str, sent: Sequence[Sent]) -> str:
+def sent_json(study: Study, images: str, passing: Sequence[Traffic], sent: Sequence[Sent]) -> str:
     """Return everything that would leave, for reading by another program."""
-    replies, size = whole_study(study, sent)
+    replies, size = whole_study(passing, sent)
     return json.dumps(
         {
             "study": study.name,
             "digest": study.digest,
             "images": images,
             "replies": replies,
-            "most_bytes": size,
+            "bytes": size,
             "sent": [dataclasses.asdict(one) | {"purpose": one.purpose} for one in sent],
         },
         indent=2,

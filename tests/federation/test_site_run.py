@@ -104,6 +104,42 @@ def test_a_site_runs_and_stops(hospital: Hospital) -> None:
     assert ask_health(port) is None
 
 
+@pytest.mark.skipif(not can_wall(), reason="only root can build the walls of two services")
+def test_two_services_keep_one_each(hospital: Hospital) -> None:
+    """As the systemd units start them: each by its own user, with no flag but the site's folder."""
+    folder = hospital.folder
+    (folder / "run").mkdir()
+    hand_over(folder / "run", WORKER_USER, 0o750)
+    stage = folder.parent
+    users = {"worker": WORKER_USER, "carrier": CARRIER_USER}
+    before = {
+        name: wall(user, stage / f"{name}-stage", [folder], network=name == "carrier")
+        for name, user in users.items()
+    }
+    site = [BIN / "leukofed-site"]
+    quiet = {"OMP_NUM_THREADS": "1"}
+    worker = Process(
+        [*before["worker"], *site, "worker", "--site", folder], stage / "worker.out", quiet
+    )
+    carrier = Process(
+        [*before["carrier"], *site, "run", "--only", "carrier", "--site", folder],
+        stage / "carrier.out", quiet,
+    )  # fmt: skip
+    try:
+        worker.start()
+        carrier.start()
+        port = hospital.health_port
+        wait_until(lambda: (ask_health(port) or {}).get("well"), 90, "the site's health")
+        assert carrier.stop(60) == 0
+    finally:
+        carrier.close()
+        worker.close()
+    logs = {path.name: path.stat().st_uid for path in (folder / "link" / "logs").iterdir()}
+    assert logs == {"run.log": CARRIER_USER, "supernode.log": CARRIER_USER}
+    assert "Traceback" not in carrier.text()
+    assert "no wall" not in carrier.text()
+
+
 def status(folder: Path) -> str:
     """Return what `leukofed-site status` shows."""
     command = [str(BIN / "leukofed-site"), "status", "--site", str(folder)]

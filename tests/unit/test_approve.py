@@ -192,6 +192,35 @@ def test_what_root_writes_belongs_to_the_folders_owner(site: SiteOnDisk) -> None
     assert owners == {(12345, 12346)}
 
 
+def test_what_was_not_shown_is_not_approved(site: SiteOnDisk) -> None:
+    shown = site.propose()[1]
+    later = site.propose("later.yaml", seed=99)[0]
+    approvals = Approvals(site.folder / "approved", site.key.public_key())
+    with pytest.raises(ConfigError, match="changed after it had been shown"):
+        approvals.approve(later, shown)
+    assert approved(site) == set()
+    assert list((site.folder / "approved").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write as root")
+@pytest.mark.parametrize("name", ["history.jsonl", "withdrawn"])
+def test_root_follows_no_link_of_the_folders_owner(
+    name: str, site: SiteOnDisk, tmp_path: Path
+) -> None:
+    target = tmp_path / "roots"
+    if name == "withdrawn":
+        target.mkdir()
+    else:
+        target.touch()
+    folder = site.folder / "approved"
+    given_approval(site)
+    os.chown(folder, 12001, 12000)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(target)
+    assert call(site, "withdraw", "small").exit_code == 1
+    assert target.stat().st_uid == 0
+
+
 def test_a_withdrawal_waits_for_the_worker_to_stop() -> None:
     gate = Gate()
     with Worker(gate) as worker:

@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from client.cli.main import main
-from client.enrolment import Owners, hand_over
-from client.site_config import Limits, load_site_config
+from client.enrolment import Choices, Owners, hand_over, make_site
+from client.site_config import Cache, Limits, load_site_config
 from client.site_folder import LinkSettings, SiteFolder
+from common.errors import ConfigError
 from common.kit import fingerprint, openssh, read_request
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand files to other users")
@@ -147,9 +148,10 @@ def test_wrong_usage_makes_nothing(words: tuple[str, ...], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("worker", "carrier", "problem"),
     [
-        ("root", "no-such-user", "there is no user no-such-user"),
-        ("root", "root", "the same user"),
-        ("root", "nobody", "nobody is not in root, the first group of root"),
+        ("12001:12000", "no-such-user", "no user `no-such-user`"),
+        ("root", "12002:12000", "root is no user for this"),
+        ("12001:12000", "12001:12000", "the same user"),
+        ("12001:12000", "12002:12002", "12002:12002 is not in 12000, the first group of"),
     ],
 )
 def test_users_that_cannot_work_together_are_refused(
@@ -160,6 +162,17 @@ def test_users_that_cannot_work_together_are_refused(
     assert result.exit_code == 1
     assert problem in result.output
     assert not (tmp_path / "north").exists()
+
+
+@as_root
+def test_a_folder_with_other_files_is_not_handed_over(tmp_path: Path, data: Path) -> None:
+    (tmp_path / "north").mkdir()
+    (tmp_path / "north" / "letter").touch()
+    choices = Choices("north", data, data, Cache(folder=tmp_path / "cache"), Limits(), "")
+    with pytest.raises(ConfigError, match="not empty"):
+        make_site(tmp_path / "north", choices, Owners(WORKER, GROUP, CARRIER))
+    assert [file.name for file in (tmp_path / "north").iterdir()] == ["letter"]
+    assert (tmp_path / "north").stat().st_uid == 0
 
 
 WORKER, CARRIER, GROUP = 12001, 12002, 12000
