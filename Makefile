@@ -23,8 +23,9 @@ check: $(INSTALLED) lint  ## the fast loop: as test, without the slow tests
 	$(PYTEST) -m "not slow and not real"
 
 .PHONY: packages
-packages:  # tests use Chromium and nginx; those that lack them are skipped, and say so
-	@needed=$$(for one in chromium nginx; do PATH=$$PATH:/usr/sbin command -v $$one >/dev/null || echo $$one; done); \
+packages:  # tests use Chromium, nginx and systemd-analyze; those that lack them skip, and say so
+	@PATH=$$PATH:/usr/sbin; needed=$$(for one in chromium:chromium nginx:nginx systemd-analyze:systemd; do \
+	  command -v $${one%:*} >/dev/null || echo $${one#*:}; done); \
 	if [ -n "$$needed" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  (apt-get update && apt-get install -y --no-install-recommends $$needed) >/dev/null 2>&1 \
 	  || echo "could not be installed:" $$needed; \

@@ -127,7 +127,7 @@ def write_smears(folder: Path, hospitals: dict[str, Hospital]) -> None:
     sites = tuple(SiteShare(name=name, train=train) for name, train in shares.items())
     settings = SyntheticSettings(seed=4, sites=sites, validation=1, test=1, fields=2, size=64)
     manifest = write_dataset(folder, settings, lambda done, of: None)
-    rows = list(csv.DictReader(manifest.open(encoding="utf-8")))
+    rows = list(csv.DictReader(manifest.read_text(encoding="utf-8").splitlines()))
     columns = ("path", "label", "patient", "split")
     for name, hospital in hospitals.items():
         own = [row for row in rows if row["site"] == name]

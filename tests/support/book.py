@@ -91,7 +91,8 @@ class Party:
         self.followed.add(command)
         done = subprocess.run(
             ["sh", "-c", self._here(command).replace("north", of)],
-            env=self._environment(), cwd=self.folder, input=answers, capture_output=True, text=True, timeout=_PATIENCE_S, check=False,
+            env=self._environment(), cwd=self.folder, input=answers, capture_output=True,
+            text=True, timeout=_PATIENCE_S, check=False,
         )  # fmt: skip
         screen = done.stdout + done.stderr
         with self.log.open("a", encoding="utf-8") as log:
