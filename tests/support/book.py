@@ -71,7 +71,7 @@ class Party:
     def follow(
         self, section: str, which: str = "leukofed-", answers: str = "", code: int | None = 0
     ) -> str:
-        """Run a section's commands that begin with some words; return what they printed.
+        """Run a section's commands that begin with some words; return what they printed on stdout.
 
         Args:
             section: its heading.
@@ -99,7 +99,7 @@ class Party:
             log.write(f"$ {command}\n{screen}\n")
         if code is not None:
             assert done.returncode == code, f"{command}: exit code {done.returncode}\n{screen}"
-        return screen
+        return done.stdout
 
     def keep(self, section: str, which: str, before: Sequence[str] = ()) -> Process:
         """Start a section's command that runs until it is stopped."""
