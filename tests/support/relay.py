@@ -22,6 +22,18 @@ State = Literal["open", "silent", "refusing"]
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
+class Line:
+    """What a line does to bytes."""
+
+    delay_s: float = 0.0
+    """How long a byte takes one way, in seconds; to connect takes two ways."""
+    mbit_up: float = 0.0
+    """Most that goes from who connects to the target, in 10^6 bit/s; 0: no limit."""
+    mbit_down: float = 0.0
+    """The same of the other way."""
+
+
 @dataclass
 class Way:
     """One way of the line, shared by all connections; how much it has carried."""
@@ -51,6 +63,15 @@ class Traffic:
     turns: int
     connections: int
 
+    def __add__(self, other: "Traffic") -> "Traffic":
+        """Return what two lines have carried, or one line at two times."""
+        return Traffic(
+            self.up + other.up,
+            self.down + other.down,
+            self.turns + other.turns,
+            self.connections + other.connections,
+        )
+
     def __sub__(self, before: "Traffic") -> "Traffic":
         """Return what was carried since."""
         return Traffic(
@@ -65,7 +86,7 @@ class Traffic:
 class _Connection:
     near: asyncio.StreamWriter
     far: asyncio.StreamWriter | None = None
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def abort(self) -> None:
         for task in self.tasks:
@@ -80,23 +101,15 @@ class Relay:
 
     Args:
         target: tells the port that is forwarded to, whenever a connection is made.
-        delay_s: how long a byte takes one way, in seconds; a connection itself takes two ways.
-        mbit_up: most that goes from who connects to the target, in 10^6 bit/s; 0: no limit.
-        mbit_down: the same of the other way.
+        line: what it is like.
     """
 
-    def __init__(
-        self,
-        target: Callable[[], int],
-        *,
-        delay_s: float = 0.0,
-        mbit_up: float = 0.0,
-        mbit_down: float = 0.0,
-    ) -> None:
+    def __init__(self, target: Callable[[], int], line: Line | None = None) -> None:
+        line = line or Line()
         self.port = free_port()
-        self.delay_s = delay_s
+        self.delay_s = line.delay_s
         self._target = target
-        self._up, self._down = Way(mbit_up * 125e3), Way(mbit_down * 125e3)
+        self._up, self._down = Way(line.mbit_up * 125e3), Way(line.mbit_down * 125e3)
         self._turns = self._made = 0
         self._state: State = "open"
         self._connections: set[_Connection] = set()
@@ -157,24 +170,28 @@ class Relay:
                 await asyncio.sleep(0.01)
         elif self._server is None:
             self._server = await asyncio.start_server(
-                self._serve, "127.0.0.1", self.port, limit=4 * _PIECE
+                self._accept, "127.0.0.1", self.port, limit=4 * _PIECE
             )
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(writer)
         self._connections.add(connection)
         self._made += 1
-        this = asyncio.current_task()
-        assert this is not None  # noqa: S101 - a coroutine that asyncio's server runs
-        connection.tasks.append(this)  # type: ignore[arg-type]
+        task = self._loop.create_task(self._serve(connection, reader))
+        connection.tasks.append(task)
+
+    async def _serve(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         try:
             await asyncio.sleep(2 * self.delay_s)
             await self._is_open.wait()
-            far_reader, connection.far = await asyncio.open_connection("127.0.0.1", self._target())
+            far_reader, far = await asyncio.open_connection("127.0.0.1", self._target())
+            connection.far = far
             last = ["down"]
             ways = [
-                self._loop.create_task(self._carry(reader, connection.far, self._up, last, "up")),
-                self._loop.create_task(self._carry(far_reader, writer, self._down, last, "down")),
+                self._loop.create_task(self._carry(reader, far, self._up, last, "up")),
+                self._loop.create_task(
+                    self._carry(far_reader, connection.near, self._down, last, "down")
+                ),
             ]
             connection.tasks += ways
             await asyncio.gather(*ways)

@@ -4,11 +4,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.support.relay import Relay
+from tests.support.relay import Line, Relay
 
 DELAY_S = 0.05
 
@@ -56,6 +56,14 @@ def received(connection: socket.socket, size: int) -> bytes:
     return bytes(found)
 
 
+def until_silence(connection: socket.socket) -> bytes:
+    found = bytearray()
+    with suppress(TimeoutError):
+        while True:
+            found += connection.recv(1 << 16)
+    return bytes(found)
+
+
 def asked(connection: socket.socket, data: bytes) -> float:
     """Send, and wait for the echo; return the seconds that took."""
     began = time.monotonic()
@@ -67,7 +75,7 @@ def asked(connection: socket.socket, data: bytes) -> float:
 
 
 def test_a_byte_takes_the_delay_each_way_and_a_connection_twice_that() -> None:
-    with echo() as port, Relay(lambda: port, delay_s=DELAY_S) as relay:
+    with echo() as port, Relay(lambda: port, Line(DELAY_S)) as relay:
         with connected(relay) as connection:
             assert 4 * DELAY_S <= asked(connection, b"first") < 4 * DELAY_S + 0.5
             assert 2 * DELAY_S <= asked(connection, b"second") < 2 * DELAY_S + 0.5
@@ -76,14 +84,14 @@ def test_a_byte_takes_the_delay_each_way_and_a_connection_twice_that() -> None:
         assert relay.traffic.up == relay.traffic.down == 11
 
 
-@pytest.mark.parametrize("ways", [{"mbit_up": 8.0}, {"mbit_down": 8.0}])
+@pytest.mark.parametrize("line", [Line(mbit_up=8.0), Line(mbit_down=8.0)])
 def test_the_rate_is_that_of_the_line_whatever_the_number_of_connections(
-    ways: dict[str, float],
+    line: Line,
 ) -> None:
     data = bytes(range(256)) * 1000  # a quarter of a second at 10^6 bytes a second
     with (
         echo() as port,
-        Relay(lambda: port, **ways) as relay,
+        Relay(lambda: port, line) as relay,
         connected(relay) as one,
         connected(relay) as other,
     ):
@@ -106,7 +114,7 @@ def test_a_cut_loses_no_byte_of_a_connection_that_survives() -> None:
     data = bytes(range(256)) * 2000
     with (
         echo() as port,
-        Relay(lambda: port, delay_s=0.01, mbit_up=16.0) as relay,
+        Relay(lambda: port, Line(0.01, mbit_up=16.0)) as relay,
         connected(relay) as connection,
     ):
         asked(connection, b"before")
@@ -115,9 +123,7 @@ def test_a_cut_loses_no_byte_of_a_connection_that_survives() -> None:
         found = received(connection, 10_000)
         relay.cut()
         connection.settimeout(0.3)
-        with pytest.raises(TimeoutError):
-            while True:
-                found += connection.recv(1 << 16)
+        found += until_silence(connection)
         assert len(found) < len(data)
         with connected(relay) as other:  # accepted, and silent
             other.sendall(b"hello")
@@ -148,17 +154,23 @@ def test_a_line_that_refuses_ends_connections_and_can_be_mended() -> None:
 
 
 def test_the_end_of_a_sender_is_passed_on_after_its_last_byte() -> None:
-    with echo() as port, Relay(lambda: port, delay_s=0.01) as relay:
-        with connected(relay) as connection:
-            connection.sendall(b"last")
-            connection.shutdown(socket.SHUT_WR)
-            assert received(connection, 4) == b"last"
-            assert connection.recv(1) == b""
+    with (
+        echo() as port,
+        Relay(lambda: port, Line(0.01)) as relay,
+        connected(relay) as connection,
+    ):
+        connection.sendall(b"last")
+        connection.shutdown(socket.SHUT_WR)
+        assert received(connection, 4) == b"last"
+        assert connection.recv(1) == b""
 
 
 def test_a_target_that_nobody_serves_ends_the_connection() -> None:
     with echo() as port:
         pass
-    with Relay(lambda: port) as relay, connected(relay) as connection:
-        with pytest.raises((ConnectionError, EOFError)):
-            received(connection, 1)
+    with (
+        Relay(lambda: port) as relay,
+        connected(relay) as connection,
+        pytest.raises((ConnectionError, EOFError)),
+    ):
+        received(connection, 1)
