@@ -45,6 +45,8 @@ class Limits(Strict):
     """Most runs of one study that this site answers in; a new run asks everything anew."""
     largest_payload_mb: float = Field(default=200.0, gt=0)
     """Largest reply, in units of 10^6 bytes."""
+    most_mb_a_day: float | None = Field(default=None, gt=0)
+    """Most that is let out within 24 hours, in units of 10^6 bytes; null: no limit."""
     largest_request_mb: float = Field(default=400.0, gt=0)
     """Largest request taken in, in units of 10^6 bytes."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from client.cli.options import SITE, SITE_FILE
 from common.commands import plain_errors
 
 if TYPE_CHECKING:
@@ -19,12 +20,8 @@ _HEAD = (
 
 
 @click.command()
-@click.option(
-    "--site-file",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The site file; its `state` folder holds the log.",
-)
+@SITE
+@SITE_FILE
 @click.option(
     "--study", default="", metavar="DIGEST", help="Only this study; a beginning is enough."
 )
@@ -42,7 +39,14 @@ _HEAD = (
     "tells of must be in the log.",
 )
 @plain_errors
-def log(site_file: Path, study: str, as_json: bool, verify: bool, record: Path | None) -> None:
+def log(
+    site: Path,
+    site_file: Path | None,
+    study: str,
+    as_json: bool,
+    verify: bool,
+    record: Path | None,
+) -> None:
     """Show every reply that left this site, oldest first.
 
     `numbers` counts the values in the arrays that left; counts and sums that left beside them
@@ -54,18 +58,19 @@ def log(site_file: Path, study: str, as_json: bool, verify: bool, record: Path |
     back what left: every reply told the coordinator the head of the log at that time. So check
     with the --record of each release, too.
 
-    Example: leukofed-site log --site-file /etc/leukofed/site.yaml
+    Example: leukofed-site log --site /var/lib/leukofed
 
-    Example: leukofed-site log --site-file site.yaml --verify --record record.jsonl
+    Example: leukofed-site log --verify --record record.jsonl
     """
     from client.egress.log import EgressLog
     from client.site_config import load_site_config
+    from client.site_folder import SiteFolder
 
     if verify and (study or as_json):
         raise click.UsageError("--verify checks the whole log: leave out --study and --json")
     if record is not None and not verify:
         raise click.UsageError("--record goes with --verify")
-    config = load_site_config(site_file)
+    config = load_site_config(site_file or SiteFolder(site).site_file)
     kept = EgressLog(config.state / "egress.jsonl")
     if verify:
         _verify(kept, config, record)

@@ -6,25 +6,25 @@ from pathlib import Path
 
 import click
 
-from client.sockets import CARRIER, DESK
+from client.cli.options import SITE, SITE_FILE
 from common.commands import plain_errors
 
 
 @click.command()
-@click.option("--site-file", required=True, type=click.Path(path_type=Path), help="The site file.")
+@SITE
+@SITE_FILE
 @click.option(
     "--approved",
-    required=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder of the approved studies: files that the coordinator signed.",
+    help="Folder of the approved studies: files that the coordinator signed.  "
+    "[default: SITE/approved]",
 )
 @click.option(
     "--socket",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=CARRIER,
-    show_default=True,
-    help="Where the carrier finds this worker; its owner and group may use it.",
+    help="Where the carrier finds this worker; its owner and group may use it.  "
+    "[default: SITE/run/worker.sock]",
 )
 @click.option(
     "--desk",
@@ -32,7 +32,13 @@ from common.commands import plain_errors
     help="Where `leukofed-site status` finds it.  [default: desk.sock beside --socket]",
 )
 @plain_errors
-def worker(site_file: Path, approved: Path, socket: Path, desk: Path | None) -> None:
+def worker(
+    site: Path,
+    site_file: Path | None,
+    approved: Path | None,
+    socket: Path | None,
+    desk: Path | None,
+) -> None:
     """Answer the coordinator's requests from this site's images, without a network.
 
     The worker takes requests that the coordinator signed, for studies in the approved folder,
@@ -43,13 +49,20 @@ def worker(site_file: Path, approved: Path, socket: Path, desk: Path | None) -> 
     Start it where it has no network, as a user who may read the images; the carrier, which has
     the network, runs as another user who may not.
 
-    Example: unshare --net leukofed-site worker --site-file /etc/leukofed/site.yaml
-    --approved /etc/leukofed/approved
+    Example: unshare --net leukofed-site worker --site /var/lib/leukofed
     """
     from client.site_config import load_site_config
+    from client.site_folder import SiteFolder
     from client.worker import serve
 
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    serve(load_site_config(site_file), approved, socket, desk or socket.with_name(DESK.name))
+    folder = SiteFolder(site)
+    carrier = socket or folder.socket
+    serve(
+        load_site_config(site_file or folder.site_file),
+        approved or folder.approved,
+        carrier,
+        desk or carrier.with_name(folder.desk.name),
+    )

@@ -3,9 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from client.egress.gate import check_request, check_size
+from client.egress.gate import check_request, check_size, check_volume
 from client.egress.log import EgressLog, Passage, passage
 from client.egress.outbox import Outbox
 from client.site_config import Limits
@@ -92,6 +93,7 @@ class Door:
         with _disk():
             answered = self.outbox.answered(request.step)
             check_request(request, study, self.limits, answered)
+            self._check_day(0)  # before the work, too: it would be in vain
             if not answered and self.outbox.other_runs(request.step) >= self.limits.most_runs:
                 raise RequestRefused(
                     f"this site has answered in {self.limits.most_runs} other runs of the study, "
@@ -117,12 +119,14 @@ class Door:
             The log's head, and the reply.
 
         Raises:
-            RequestRefused: the answer is larger than the site sends, or cannot be kept.
+            RequestRefused: the answer is larger than the site sends, at once or in a day, or cannot
+                be kept.
             CorruptFile: the log is damaged at its end.
         """
         check_size(len(reply), self.limits)
         line = passage(request, reply)
         with _disk():
+            self._check_day(len(reply))
             self.outbox.store(request.step, line, reply)
             try:
                 head = self._log(line)
@@ -159,6 +163,12 @@ class Door:
         if len(self._told) > _MOST_TOLD:
             self._told.popitem(last=False)
         return with_head(reply, head)
+
+    def _check_day(self, size: int) -> None:
+        if self.limits.most_mb_a_day is not None:
+            day_ago = datetime.now(UTC) - timedelta(days=1)
+            sent = self.log.bytes_since(day_ago.isoformat(timespec="milliseconds"))
+            check_volume(size, sent, self.limits)
 
     def _log(self, line: Passage) -> LogHead:
         """Append a line; before it, those of stored replies that the disk refused."""

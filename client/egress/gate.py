@@ -73,6 +73,27 @@ def check_size(size: int, limits: Limits) -> None:
         )
 
 
+def check_volume(size: int, sent: int, limits: Limits) -> None:
+    """Check that a day's replies stay within the hospital's rule.
+
+    Args:
+        size: of the reply, in bytes; 0 if it is not there yet.
+        sent: bytes let out in the last 24 hours.
+        limits: the hospital's rules.
+
+    Raises:
+        RequestRefused: it would be more than the site sends in a day.
+    """
+    most = limits.most_mb_a_day
+    if most is not None and sent + max(size, 1) > most * 1e6:
+        raise RequestRefused(
+            f"this site has sent {sent / 1e6:.1f} MB within 24 hours, and with this reply it would "
+            f"be more than the {most:g} MB that it allows",
+            fix="resume the run when a day has passed, or agree with the hospital on "
+            "`limits.most_mb_a_day`",
+        )
+
+
 def _work_of_round(study: Study, phase: str, round_: int) -> Work | None:
     """Return the one work of a round, None if the study has no such round; 0 prepares."""
     backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)

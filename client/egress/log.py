@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -183,6 +183,23 @@ class EgressLog:
                 )
         except FileNotFoundError:
             return False
+
+    def bytes_since(self, time: str) -> int:
+        """Add up the bytes of the passages since a time; only the newest lines are read.
+
+        Args:
+            time: UTC, ISO 8601, as the lines have it.
+
+        Raises:
+            CorruptFile: one of them cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                lines = islice(_backwards(file), 1, None)
+                passages = (_parsed(raw, "a line", file.name).passage for raw in lines)
+                return sum(left.bytes for left in takewhile(lambda p: p.time >= time, passages))
+        except FileNotFoundError:
+            return 0
 
     def __iter__(self) -> Iterator[Passage]:
         """Yield every passage, oldest first.

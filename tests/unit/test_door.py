@@ -1,11 +1,13 @@
 """The door's own rules: how many runs, which refusals are logged, and lines that are owed."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from client.egress.audit import verify
 from client.egress.door import Door
+from client.egress.log import EgressLog, passage
 from client.site_config import Limits
 from common.errors import RequestRefused
 from common.log_head import split_head
@@ -62,3 +64,39 @@ def test_a_line_that_the_disk_refused_is_written_before_the_next(tmp_path: Path)
     let_out(door, second)
     assert [line.exchange for line in door.log if line.run == "run-1"] == [0, 1]
     assert verify(door.log, door.outbox).lines == 3
+
+
+def test_a_day_has_as_many_bytes_as_the_hospital_allows(tmp_path: Path) -> None:
+    size = len(reply(request()))
+    door = Door(tmp_path, "north", Limits(most_mb_a_day=2.5 * size / 1e6))
+    for exchange in range(2):
+        let_out(door, request(exchange=exchange))
+    third = request(round=2)
+    door.admit(third, STUDY)
+    with pytest.raises(RequestRefused, match="within 24 hours, and with this reply"):
+        door.release(third, reply(third))
+    assert door.outbox.find(third.step) is None
+    assert [line.exchange for line in door.log] == [0, 1]
+
+
+def test_nothing_is_worked_on_once_the_day_is_full(tmp_path: Path) -> None:
+    size = len(reply(request()))
+    let_out(Door(tmp_path, "north", Limits()), request())
+    full = Door(tmp_path, "north", Limits(most_mb_a_day=size / 1e6))
+    with pytest.raises(RequestRefused, match="resume the run when a day has passed"):
+        full.admit(request(exchange=1), STUDY)
+    assert full.earlier(request()) is not None  # a repeated reply is the one that was counted
+
+
+def test_what_left_more_than_a_day_ago_does_not_count(tmp_path: Path) -> None:
+    size = len(reply(request()))
+    log = EgressLog(tmp_path / "egress.jsonl")
+    for days in (2, 1.01, 0.99):
+        time = datetime.now(UTC) - timedelta(days=days)
+        log.append(
+            passage(request(), reply(request())).model_copy(update={"time": time.isoformat()})
+        )
+    door = Door(tmp_path, "north", Limits(most_mb_a_day=2.5 * size / 1e6))
+    let_out(door, request())
+    with pytest.raises(RequestRefused, match="within 24 hours"):
+        let_out(door, request(exchange=1))
