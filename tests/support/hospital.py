@@ -67,8 +67,8 @@ class Site:
             {"HOME": str(folder)},
         )  # fmt: skip
         self.node = Process(
-            [*self.carrier_wall, BIN / "flower-supernode", "--superlink", superlink,
-             "--root-certificates", self.link / "ca.crt",
+            [*self.carrier_wall, BIN / "python", "-P", "-m", "client.node",
+             "--superlink", superlink, "--root-certificates", self.link / "ca.crt",
              "--auth-supernode-private-key", self.link / "node.key", "--port", free_port],
             self.link / "node.log",
             {

@@ -13,7 +13,15 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from client.app import SOCKET_VARIABLE, app
-from common.flower import HEAD, MESSAGE_TYPE, RECORD, describe, from_records, to_records
+from common.flower import (
+    HEAD,
+    MESSAGE_TYPE,
+    RECORD,
+    SHORT,
+    describe,
+    from_records,
+    to_records,
+)
 from common.troubles import MEANING, Trouble
 from common.worker_pb2 import Piece
 from simulations.engines.inprocess import LoopbackGrid
@@ -118,7 +126,7 @@ def test_nor_does_the_text_of_a_bug_of_its_own(
     [
         RecordDict(),
         RecordDict({RECORD: ConfigRecord({"epochs": 3})}),
-        RecordDict({RECORD: ArrayRecord({HEAD: to_records(b"x")[RECORD][HEAD]})}),
+        RecordDict({RECORD: ArrayRecord({HEAD: to_records(bytes(SHORT + 1))[RECORD][HEAD]})}),
     ],
 )
 def test_a_message_without_records_of_ours_is_no_request(records: RecordDict, socket: Path) -> None:
