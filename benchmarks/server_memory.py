@@ -13,7 +13,6 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -23,29 +22,29 @@ from common.initial_model import write_initial
 from common.model.initial import build_branches, initial_model
 from common.model.network import front_arrays
 from common.record import read_record
-from common.signing import new_key, public_half, write_key
+from common.signing import public_half, read_key
 from common.study.phases import BackbonesPhase, Phase
 from common.study.schema import Study, load_study
 from common.yaml_file import dump_yaml
-from server.control import SUPERLINK, flower_environment, flwr, write_connection
-from server.federation import Federation, Settings
-from tests.support.keys import site_node_key, write_certificates
+from server.control import SUPERLINK, flwr
+from tests.support.bare_link import BareLink
 from tests.support.processes import (
     BIN,
     ROOT,
     Process,
     children,
-    free_port,
     peak_bytes,
     resident_bytes,
     wait_until,
 )
+from tests.support.run_federation import end_by_signal
 
 _STARTED_S, _ROUND_S = 120.0, 3600.0
 
 
 def main() -> None:
     """Print a row per round and number of sites, and the ratio of the memories."""
+    end_by_signal()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = ROOT / "configs" / "studies" / "xincept-all.yaml"
     parser.add_argument("study", nargs="?", type=Path, default=default)
@@ -83,74 +82,45 @@ def _measure(study: Study, number: int, model: Path, scratch: Path) -> int:
     """Run the backbones with so many sites; return the ServerApp's peak in bytes."""
     names = tuple(f"site-{i + 1:02}" for i in range(number))
     study = study.model_copy(update={"sites": names, "quorum": number})
-    federation, nodes = Federation(scratch / f"{number}"), scratch / f"{number}-sites"
-    run = federation.runs / "run"
-    for folder in (run, nodes):
-        folder.mkdir(parents=True)
+    link = BareLink(scratch / f"{number}", names)
+    run = link.federation.runs / "run"
+    run.mkdir(parents=True)
+    for folder in (run, link.nodes):
         shutil.copyfile(model / "initial.safetensors", folder / "initial.safetensors")
     shutil.copyfile(model / "fronts.safetensors", run / "fronts.safetensors")
     (run / "study.yaml").write_text(dump_yaml(study), encoding="utf-8")
-    _lay_out(federation, nodes, study)
-    link = _superlink(federation)
-    sites = Process([BIN / "python", "-m", "tests.support.stand_ins", nodes], nodes / "log")
-    try:
-        _start(link, federation, names, nodes)
-        sites.start()
-        wait_until(lambda: "online" in sites.text(), _STARTED_S, "the sites")
-        launch = f'launch="{federation.path / "launch.yaml"}"'
-        app = ROOT / "deploy" / "flower-app"
-        flower_run = flwr(federation, "run", app, SUPERLINK, "--run-config", launch)["run-id"]
-        peak = _followed(link, run, study)
-        flwr(federation, "stop", flower_run, SUPERLINK)
-        return peak
-    finally:
-        sites.close()
-        link.close()
+    _lay_out(link, study)
+    command = [BIN / "python", "-m", "tests.support.stand_ins", link.nodes]
+    sites = Process(command, link.nodes / "log")
+    with link:
+        try:
+            sites.start()
+            wait_until(lambda: "online" in sites.text(), _STARTED_S, "the sites")
+            launch = f'launch="{link.federation.path / "launch.yaml"}"'
+            app = ROOT / "deploy" / "flower-app"
+            started = flwr(link.federation, "run", app, SUPERLINK, "--run-config", launch)
+            peak = _followed(link.process, run, study)
+            flwr(link.federation, "stop", started["run-id"], SUPERLINK)
+            return peak
+        finally:
+            sites.close()
 
 
-def _lay_out(federation: Federation, nodes: Path, study: Study) -> None:
-    key = new_key()
-    settings = Settings(name="bench", hosts=("127.0.0.1",), link_port=free_port())
-    (federation.path / "federation.yaml").write_text(dump_yaml(settings), encoding="utf-8")
-    write_key(federation.signing_key, key)
-    write_certificates(federation.authority.parent)
-    write_connection(federation)
-    shutil.copyfile(federation.authority, nodes / "ca.crt")
-    keys = {name: site_node_key(nodes / f"{name}.key") for name in study.sites}
+def _lay_out(link: BareLink, study: Study) -> None:
     launch = {
-        "run": str(federation.runs / "run"),
-        "key": str(federation.signing_key),
-        "sites": keys,
+        "run": str(link.federation.runs / "run"),
+        "key": str(link.federation.signing_key),
+        "sites": link.keys,
         "synthetic": True,
     }
-    (federation.path / "launch.yaml").write_text(yaml.safe_dump(launch), encoding="utf-8")
+    (link.federation.path / "launch.yaml").write_text(yaml.safe_dump(launch), encoding="utf-8")
     facts = {
-        "address": f"127.0.0.1:{settings.link_port}",
-        "coordinator": public_half(key),
+        "address": link.address,
+        "coordinator": public_half(read_key(link.federation.signing_key)),
         "classes": study.labels.classes,
         "sites": study.sites,
     }
-    (nodes / "stand-ins.json").write_text(json.dumps(facts), encoding="utf-8")
-
-
-def _superlink(federation: Federation) -> Process:
-    tls = federation.authority.parent
-    return Process(
-        [BIN / "flower-superlink", "--host", "127.0.0.1",
-         "--port", federation.settings.link_port, "--ssl-ca-certfile", federation.authority,
-         "--ssl-certfile", tls / "server.crt", "--ssl-keyfile", tls / "server.key",
-         "--enable-supernode-auth", "--disable-runtime-dependency-installation",
-         "--database", federation.database],
-        federation.path / "superlink.log",
-        flower_environment(federation.flower_home),
-    )  # fmt: skip
-
-
-def _start(link: Process, federation: Federation, names: Sequence[str], nodes: Path) -> None:
-    link.start()
-    wait_until(lambda: "running on https" in link.text(), _STARTED_S, "the SuperLink")
-    for name in names:
-        flwr(federation, "supernode", "register", nodes / f"{name}.pub", SUPERLINK, "--name", name)
+    (link.nodes / "stand-ins.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _followed(link: Process, run: Path, study: Study) -> int:

@@ -27,7 +27,7 @@ from common.metrics import load_metrics
 from simulations.prepare import Places
 from tests.support.federation import Federation
 from tests.support.relay import Line, Traffic
-from tests.support.run_federation import conduct, prepared_run
+from tests.support.run_federation import conduct, end_by_signal, federation_of, prepared_run
 from tests.support.small_scenario import PHASES, write_scenario
 
 _EVERY_S = 0.05
@@ -90,6 +90,7 @@ class Toll:
 
 def main() -> None:
     """Run it twice, and print a row per phase."""
+    end_by_signal()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenario", nargs="?")
     parser.add_argument("--data", type=Path)
@@ -133,8 +134,7 @@ def main() -> None:
 def _run(scenario: str | Path, places: Places, line: Line) -> tuple[Toll, Mapping[str, str]]:
     console = Console(stderr=True)
     found, prepared, run = prepared_run(scenario, places, console)
-    synthetic = found.data.kind == "synthetic"
-    federation = Federation(run.path / "federation", prepared, run, synthetic=synthetic, line=line)
+    federation = federation_of(found, prepared, run, line=line)
     with federation, Toll(federation) as toll:
         began = time.monotonic()
         ended = conduct(federation, console)

@@ -69,6 +69,7 @@ class Federation:
         self.run = run
         self.walls = can_wall() if walls is None else walls
         self.port = 0  # chosen when the SuperLink is started for the first time
+        self.nodes: dict[str, str] = {}  # Flower's number for each site's node
         self.home = folder / "coordinator"
         self.key = self._signing_key()
         self._launch = {"synthetic": synthetic, **launch}
@@ -162,7 +163,8 @@ class Federation:
         self.wait_healthy()
         for site in self.sites.values():
             key = site.link / "node.pub"
-            self.flwr("supernode", "register", key, "own", "--name", site.name)
+            found = self.flwr("supernode", "register", key, "own", "--name", site.name)
+            self.nodes[site.name] = str(found["node-id"])
             site.start()
         self.wait_online(list(self.sites))
 

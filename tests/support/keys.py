@@ -15,8 +15,11 @@ from server.node_keys import NodeKey, node_key
 _HOSTS = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
-def write_certificates(folder: Path, days: int = 30) -> None:
-    """Write `ca.crt`, and `server.crt` and `server.key` for this machine."""
+def write_certificates(folder: Path, days: float = 30) -> None:
+    """Write `ca.crt`, and `server.crt` and `server.key` for this machine.
+
+    They are valid from an hour ago; -1 / 48 days make the server's one that has expired.
+    """
     authority, server = (
         ec.generate_private_key(ec.SECP384R1()),
         ec.generate_private_key(ec.SECP384R1()),
@@ -25,7 +28,7 @@ def write_certificates(folder: Path, days: int = 30) -> None:
     serves = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     names = x509.SubjectAlternativeName(_HOSTS)
     folder.mkdir(parents=True, exist_ok=True)
-    own = _certificate("federation", authority, authority, days, (is_authority, True))
+    own = _certificate("federation", authority, authority, 30, (is_authority, True))
     (folder / "ca.crt").write_bytes(own)
     (folder / "server.crt").write_bytes(
         _certificate("superlink", authority, server, days, (names, False), (serves, False))
@@ -63,7 +66,7 @@ def _certificate(
     name: str,
     authority: ec.EllipticCurvePrivateKey,
     key: ec.EllipticCurvePrivateKey,
-    days: int,
+    days: float,
     *extensions: tuple[x509.ExtensionType, bool],
 ) -> bytes:
     now = dt.datetime.now(dt.UTC)
