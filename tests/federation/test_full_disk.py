@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from common.errors import RunStopped
-from server.progress import PlainProgress
+from server.progress import DONE, PlainProgress
 from tests.support.carrier_grid import CarrierGrid
 from tests.support.coordinator import STUDY, Coordinator, census, fit
 from tests.support.small_disk import SmallDisk, can_mount, small_disk
@@ -54,7 +54,9 @@ def test_a_site_refuses_in_plain_words_and_answers_when_there_is_room(
 
 
 class Fills:
-    """A watch that fills the disk when a round begins."""
+    """A watch that fills the disk once all sites have answered in a round: it is the
+    coordinator's alone then.
+    """
 
     def __init__(self, disk: SmallDisk, phase: str, number: int) -> None:
         self._disk, self._at = disk, (phase, number)
@@ -63,11 +65,11 @@ class Fills:
         pass
 
     def round(self, phase: str, round: int, of: int) -> None:
-        if (phase.removeprefix("federated: "), round) == self._at:
-            self._disk.fill()
+        pass
 
     def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
-        pass
+        if status == DONE and (phase.removeprefix("federated: "), round) == self._at:
+            self._disk.fill()
 
     def work(self, worker: str, done: int, of: int) -> None:
         pass
