@@ -4,6 +4,7 @@ import io
 import resource
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
@@ -39,20 +40,24 @@ def _launch_number(record: Path) -> int:
 
 
 class _Both(io.TextIOBase):
-    """Writes to a file and to this process's own output, which Flower shows as the run's log."""
+    """Writes to a file and to this process's own output, which Flower shows as the run's log.
 
-    def __init__(self, file: TextIO) -> None:
+    A disk that refuses costs the file a line; the record, which cannot spare one, tells of it.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
         """Write to both."""
         sys.stdout.write(text)
-        return self._file.write(text)
+        with suppress(OSError):
+            self._file.write(text.encode())
+        return len(text)
 
     def flush(self) -> None:
-        """Flush both."""
+        """Flush the output; the file has no buffer."""
         sys.stdout.flush()
-        self._file.flush()
 
 
 @app.main()
@@ -93,7 +98,7 @@ def main(grid: Grid, context: Context) -> None:
         )
 
     with (
-        (launch.run / "progress.log").open("a", buffering=1, encoding="utf-8") as log,
+        (launch.run / "progress.log").open("ab", buffering=0) as log,
         PlainProgress(Console(file=cast(TextIO, _Both(log)), width=200)) as watch,
     ):
         run_study(

@@ -14,7 +14,7 @@ from tests.support.carrier_grid import CarrierGrid
 from tests.support.coordinator import STUDY, Coordinator, census, fit
 from tests.support.small_disk import SmallDisk, can_mount, small_disk
 from tests.support.small_federation import digests
-from tests.support.small_scenario import run_small, write_scenario
+from tests.support.small_scenario import SITES, run_small, write_scenario
 from tests.support.worker_process import NAME, WorkerSite
 
 pytestmark = [
@@ -60,6 +60,7 @@ class Fills:
 
     def __init__(self, disk: SmallDisk, phase: str, number: int) -> None:
         self._disk, self._at = disk, (phase, number)
+        self._answered: set[str] = set()
 
     def phase(self, name: str, rounds_total: int) -> None:
         pass
@@ -69,7 +70,9 @@ class Fills:
 
     def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
         if status == DONE and (phase.removeprefix("federated: "), round) == self._at:
-            self._disk.fill()
+            self._answered.add(site)
+            if self._answered == set(SITES):
+                self._disk.fill()
 
     def work(self, worker: str, done: int, of: int) -> None:
         pass
