@@ -19,7 +19,7 @@ federation: $(INSTALLED)  ## the same as real processes, over TLS; DATA=DIR WEIG
 test: $(INSTALLED) lint browser  ## lint, types, import rules, and every test
 	$(PYTEST)
 
-faults: $(INSTALLED)  ## whole runs with every kind of fault, one after another: half an hour
+faults: $(INSTALLED)  ## whole runs with every kind of fault, one after another: up to an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults -s
 
 check: $(INSTALLED) lint  ## the fast loop: as test, without the slow tests

@@ -89,7 +89,7 @@ def test_a_coordinator_stops_and_goes_on_to_the_same_model_when_there_is_room(
         undisturbed = run_small(scenario, tmp_path / "a", watch, cache=tmp_path / "cache").path
         with small_disk(tmp_path / "b", DISK_MB) as disk:
             again = partial(run_small, scenario, tmp_path / "b", cache=tmp_path / "cache")
-            for moment in (("backbones", 1), ("booster", 2)):
+            for moment in (("backbones", 1), ("fusion", 2)):
                 with pytest.raises(RunStopped, match="No space left on device") as stopped:
                     again(Fills(disk, *moment))
                 assert "make room" in stopped.value.fix
