@@ -70,7 +70,7 @@ class Site:
             {"HOME": str(folder)},
         )  # fmt: skip
         self.node = Process(
-            [*self.carrier_wall, BIN / "python", "-P", "-m", "client.node",
+            [*self.carrier_wall, BIN / "python", "-P", "-m", "client.supernode",
              "--superlink", superlink, "--root-certificates", self.link / "ca.crt",
              "--auth-supernode-private-key", self.link / "node.key", "--port", free_port],
             self.link / "node.log",

@@ -7,7 +7,7 @@ import time
 import pytest
 from flwr.supernode import start_client_internal as loop
 
-from client.node import ANSWER_S, EAGER_S, QUICK_S, Pace, quicken
+from client.supernode import ANSWER_S, EAGER_S, QUICK_S, Pace, quicken
 
 
 def test_it_is_as_slow_as_flowers_own_until_a_message_came() -> None:

@@ -1,6 +1,6 @@
 """Flower's SuperNode, which looks for work more often while a run is under way.
 
-    python -m client.node ARGUMENTS      as of `flower-supernode`
+    python -m client.supernode ARGUMENTS      as of `flower-supernode`
 
 Flower's own waits three seconds between two looks for a message, and one second between two looks
 for a task to start; in an exchange of a second's work that is most of its time. The first is no
@@ -59,7 +59,7 @@ def main() -> None:
     """Run Flower's SuperNode."""
     os.environ.setdefault(_TASK_VARIABLE, str(TASK_S))
     if not quicken():
-        logging.getLogger("leukofed.node").warning(
+        logging.getLogger("leukofed.supernode").warning(
             "this version of Flower looks for messages at its own pace: exchanges take longer"
         )
     flower_supernode()
