@@ -16,7 +16,7 @@ federation: $(INSTALLED)  ## the same as real processes, over TLS; DATA=DIR WEIG
 	$(BIN)/python -m tests.support.run_federation $(SCENARIO) \
 	  $(if $(DATA),--data $(DATA)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
-test: $(INSTALLED) lint browser  ## lint, types, import rules, and every test
+test: $(INSTALLED) lint packages  ## lint, types, import rules, and every test
 	$(PYTEST)
 
 faults: $(INSTALLED)  ## whole runs with every kind of fault, one after another: up to an hour
@@ -25,11 +25,12 @@ faults: $(INSTALLED)  ## whole runs with every kind of fault, one after another:
 check: $(INSTALLED) lint  ## the fast loop: as test, without the slow tests
 	$(PYTEST) -m "not slow and not real and not faults"
 
-.PHONY: browser
-browser:  # the tests of the report use Chromium; without it they are skipped, and say so
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then \
-	  (apt-get update && apt-get install -y --no-install-recommends chromium) >/dev/null 2>&1 \
-	  || echo "Chromium could not be installed"; \
+.PHONY: packages
+packages:  # tests use Chromium and nginx; those that lack them are skipped, and say so
+	@needed=$$(for one in chromium nginx; do PATH=$$PATH:/usr/sbin command -v $$one >/dev/null || echo $$one; done); \
+	if [ -n "$$needed" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  (apt-get update && apt-get install -y --no-install-recommends $$needed) >/dev/null 2>&1 \
+	  || echo "could not be installed:" $$needed; \
 	fi
 
 .PHONY: lint

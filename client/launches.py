@@ -34,7 +34,8 @@ class Launches:
                 kept.
         """
         step = signed.request.step
-        run = digest_value([step.study, step.run])[:32]  # a run may be called `..`
+        # A digest, because a run may be called `..`.
+        run = digest_value([step.study, step.run, step.rehearsal])[:32]
         with self._lock:
             try:
                 newest = max(self._newest.get(run, 0), self._kept(run))

@@ -33,7 +33,8 @@ _ROOMS = {
 def handle(data: bytes, site: Site) -> bytes:
     """Answer one request; the only way in and out of a site.
 
-    The same request gets the same reply again. A request that the site declines, or whose data
+    The same request gets the same reply again. A step of a rehearsal is answered from generated
+    images, and kept apart (`Site.rehearsal`). A request that the site declines, or whose data
     break the contract, is answered with the reason; bugs keep their traceback.
 
     Args:
@@ -47,8 +48,11 @@ def handle(data: bytes, site: Site) -> bytes:
         WireError: the bytes are no request.
         RequestRefused: not even a refusal could be written down.
         CorruptFile: the egress log is damaged at its end.
+        DataError: the cache of the site's rehearsals is in use.
     """
     request = decode_request(data)
+    if request.step.rehearsal:
+        site = site.rehearsal
     start = time.monotonic()
     try:
         study = site.study(request)

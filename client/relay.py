@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 
+from client.pulse import Pulse, no_pulse
 from common.pieces import MOST_PIECE, cut
 from common.troubles import Trouble, Unanswered
 from common.worker_pb2 import Piece
@@ -19,7 +20,14 @@ _PAUSES_S = {Trouble.AWAY: 1.0, Trouble.STOPPING: 1.0, Trouble.BUSY: 5.0}
 """What passes, and how long to wait before the request is handed over again, in seconds."""
 
 
-def relay(message: bytes, socket: Path, *, away_s: float = 60.0, stalled_s: float = 900.0) -> bytes:
+def relay(
+    message: bytes,
+    socket: Path,
+    *,
+    away_s: float = 60.0,
+    stalled_s: float = 900.0,
+    pulse: Pulse = no_pulse,
+) -> bytes:
     """Hand a request to the worker and return its reply.
 
     A worker that is restarted meanwhile is handed the request again: it answers each step once,
@@ -30,6 +38,7 @@ def relay(message: bytes, socket: Path, *, away_s: float = 60.0, stalled_s: floa
         socket: the worker's.
         away_s: how long to wait for a worker that does not run, or is at other work, in seconds.
         stalled_s: how long to wait for one that makes no progress, in seconds.
+        pulse: called at every attempt and every sign of life.
 
     Raises:
         Unanswered: the worker turned the request away, does not run, or hangs.
@@ -37,7 +46,8 @@ def relay(message: bytes, socket: Path, *, away_s: float = 60.0, stalled_s: floa
     away_since = time.monotonic()
     losses = 0
     while True:
-        call = _Call(message, socket, stalled_s)
+        pulse()
+        call = _Call(message, socket, stalled_s, pulse)
         try:
             return call.reply()
         except grpc.RpcError as error:
@@ -60,10 +70,11 @@ def relay(message: bytes, socket: Path, *, away_s: float = 60.0, stalled_s: floa
 class _Call:
     """One attempt."""
 
-    def __init__(self, message: bytes, socket: Path, stalled_s: float) -> None:
+    def __init__(self, message: bytes, socket: Path, stalled_s: float, pulse: Pulse) -> None:
         self._message = message
         self._socket = socket
         self._stalled_s = stalled_s
+        self._pulse = pulse
         self.was_heard = False
         self.has_stalled = False
 
@@ -84,6 +95,7 @@ class _Call:
             try:
                 for piece in answer:
                     self.was_heard = True
+                    self._pulse()
                     timer.cancel()
                     timer = self._timer(answer)
                     found += piece.data

@@ -192,7 +192,11 @@ def _is_newer(signed: Signed, than: Signed) -> bool:
     if signed.launch != than.launch:
         return signed.launch > than.launch
     one, other = signed.request.step, than.request.step
-    return (one.study, one.run) == (other.study, other.run) and _place(one) > _place(other)
+    return _run(one) == _run(other) and _place(one) > _place(other)
+
+
+def _run(step: Step) -> tuple[str, str, bool]:
+    return step.study, step.run, step.rehearsal
 
 
 def _place(step: Step) -> tuple[int, int, int]:

@@ -1,9 +1,10 @@
 """A site at work: its file, its approved studies, and what stays warm between requests."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from client.data.manifest import Example
 from client.egress.door import Door
 from client.holdings import Holdings, examine
 from client.pulse import Pulse, no_pulse
-from client.site_config import Numerics, SiteConfig
+from client.rehearsal import examine_generated
+from client.site_config import Numerics, SiteConfig, rehearsal_config
 from client.training.numerics import measured, settled_numerics, threads
 from common.asks import Part
 from common.errors import RequestRefused
@@ -28,6 +30,8 @@ from common.wire import Request
 
 Arrays = Mapping[str, NDArray[Any]]
 Build = Callable[[Study, Path | None], list[Branch]]
+Find = Callable[[SiteConfig, Study, Pulse], Holdings]
+_LOOK_EVERY_S = 1.0  # whether the study that is worked on is still approved
 
 
 @dataclass
@@ -63,7 +67,18 @@ def open_cache(config: SiteConfig) -> ActivationCache:
 
 
 class Bench:
-    """What one study needs on this machine: branches, cached activations, examples by part."""
+    """What one study needs on this machine: branches, cached activations, examples by part.
+
+    Args:
+        study: the study.
+        config: the site file.
+        build: builds the study's branches.
+        cache: keeps activations.
+        progress: watches the long jobs.
+        pulse: called between batches.
+        find: finds the examples.
+        numerics: file of what was measured of this machine; None: the one in the site's state.
+    """
 
     def __init__(
         self,
@@ -73,10 +88,15 @@ class Bench:
         cache: ActivationCache,
         progress: Progress = unwatched,
         pulse: Pulse = no_pulse,
+        *,
+        find: Find = examine,
+        numerics: Path | None = None,
     ) -> None:
         self.study = study
         self.config = config
         self.cache = cache
+        self._find = find
+        self._numerics = numerics or config.state / "numerics.json"
         self._build = build
         self._progress = progress
         self.pulse = pulse
@@ -90,9 +110,7 @@ class Bench:
     @cached_property
     def extractor(self) -> Extractor:
         """The path from image to features."""
-        numerics = settled_numerics(
-            self.config.numerics, self.config.state / "numerics.json", self._measure
-        )
+        numerics = settled_numerics(self.config.numerics, self._numerics, self._measure)
         return Extractor(
             self.study, self.branches, self.cache, numerics, self._progress, self.pulse
         )
@@ -104,7 +122,7 @@ class Bench:
     @cached_property
     def holdings(self) -> Holdings:
         """The site's examples by part, and what was left out."""
-        return examine(self.config, self.study, self.pulse)
+        return self._find(self.config, self.study, self.pulse)
 
     def examples(self, part: Part) -> Sequence[Example]:
         """Return the usable examples of a part."""
@@ -156,6 +174,8 @@ class Site:
         cache: keeps activations; virtual sites of one process share it. None: the site file's.
         progress: watches the long jobs.
         pulse: called between batches of any work; it may raise to stop the work.
+        find: finds a study's examples.
+        numerics: file of what was measured of this machine; None: the one in the site's state.
     """
 
     def __init__(
@@ -166,12 +186,18 @@ class Site:
         cache: ActivationCache | None = None,
         progress: Progress = unwatched,
         pulse: Pulse = no_pulse,
+        *,
+        find: Find = examine,
+        numerics: Path | None = None,
     ) -> None:
         self.config = config
         self.approved = approved
+        self._find = find
+        self._numerics = numerics or config.state / "numerics.json"
         self._build = build
         self._progress = progress
         self._pulse = pulse
+        self._looked = 0.0  # when it was looked last, in seconds of the monotonic clock
         self._cache = cache or open_cache(config)
         self._owns_cache = cache is None
         self.door = Door(config.state, config.name, config.limits)
@@ -182,6 +208,27 @@ class Site:
         """Let other processes use the cache that this site opened."""
         if self._owns_cache:
             self._cache.close()
+        if "rehearsal" in vars(self):
+            self.rehearsal.close()
+
+    @cached_property
+    def rehearsal(self) -> "Site":
+        """This site as it rehearses: generated images, and log, outbox and cache of their own.
+
+        Approved studies, limits, numerics and the built branches are those of its runs.
+
+        Raises:
+            DataError: another process uses the cache.
+        """
+        return Site(
+            rehearsal_config(self.config),
+            self.approved,
+            lambda study, _: self.bench(study).branches,
+            progress=self._progress,
+            pulse=self._pulse,
+            find=examine_generated,
+            numerics=self._numerics,
+        )
 
     def study(self, request: Request) -> Study:
         """Return the approved study that a request belongs to.
@@ -205,7 +252,32 @@ class Site:
     def bench(self, study: Study) -> Bench:
         """Return what is kept warm for a study."""
         if study.digest not in self._benches:
+            pulse = partial(self._pulse_while_approved, study.digest)
             self._benches[study.digest] = Bench(
-                study, self.config, self._build, self._cache, self._progress, self._pulse
+                study,
+                self.config,
+                self._build,
+                self._cache,
+                self._progress,
+                pulse,
+                find=self._find,
+                numerics=self._numerics,
             )
         return self._benches[study.digest]
+
+    def _pulse_while_approved(self, digest: str) -> None:
+        """Pulse; stop the work, with the reason, if the hospital has withdrawn its study."""
+        self._pulse()
+        now = time.monotonic()
+        if now - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = now
+        if digest not in self.approved:
+            raise _withdrawn(digest)
+
+
+def _withdrawn(digest: str) -> RequestRefused:
+    return RequestRefused(
+        f"study {digest[:12]} is not approved at this site any more: it was withdrawn",
+        fix="ask the hospital to approve it again, or run the study without this site",
+    )

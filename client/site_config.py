@@ -11,6 +11,9 @@ from common.study.schema import SiteName
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
 
+REHEARSAL = "rehearsal"
+"""Below a site's state: log, outbox, cache and images of its rehearsals, and nothing of runs."""
+
 
 class Images(Strict):
     """Where the images are."""
@@ -101,5 +104,17 @@ def load_site_config(path: Path) -> SiteConfig:
             "state": here / config.state,
             "cache": config.cache.model_copy(update={"folder": here / config.cache.folder}),
             "weights": None if config.weights is None else here / config.weights,
+        }
+    )
+
+
+def rehearsal_config(config: SiteConfig) -> SiteConfig:
+    """Return a site file whose records lie apart, and which names no image of the site's own."""
+    state = config.state / REHEARSAL
+    return config.model_copy(
+        update={
+            "images": Images(manifest=state / "images" / "none"),
+            "state": state,
+            "cache": Cache(folder=state / "cache", limit_gb=config.cache.limit_gb),
         }
     )

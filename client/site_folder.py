@@ -7,9 +7,10 @@ SITE/              the worker's, its group may enter
   kit.yaml         the coordinator's kit, verified; ca.crt is taken from it
   ca.crt           the federation's root certificate
   request.yaml     the enrolment request that was sent
-  state/ cache/    the worker's alone
+  state/ cache/    the worker's alone; so is weights/, unless it lies elsewhere
   run/             worker.sock and desk.sock, the worker's; its group may enter
-  link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME)
+  link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME), pulse; logs/,
+                   where the worker is kept by another service
   logs/            of `leukofed-site run`
 ```
 """
@@ -114,9 +115,19 @@ class SiteFolder:
         return self.link / "flower"
 
     @property
+    def pulse(self) -> Path:
+        """The file that a carrier touches at every sign of life from the worker."""
+        return self.link / "pulse"
+
+    @property
     def logs(self) -> Path:
         """Logs of worker, SuperNode and supervisor."""
         return self.path / "logs"
+
+    @property
+    def carrier_logs(self) -> Path:
+        """Logs of a supervisor that keeps the SuperNode only, as the carrier's user."""
+        return self.link / "logs"
 
     @cached_property
     def link_settings(self) -> LinkSettings:

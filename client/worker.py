@@ -19,11 +19,11 @@ from client.service import WorkerService, carrier_server, desk_server
 from client.single_flight import SingleFlight
 from client.site import Site
 from client.site_config import SiteConfig
+from client.sockets import LONGEST_PATH
 from common.errors import ConfigError
 from common.signing import public_key
 
 _LOG = logging.getLogger("leukofed.worker")
-_LONGEST_PATH = 107  # bytes of a Unix socket's path, on Linux
 _GET_INTERFACE_FLAGS = 0x8913  # SIOCGIFFLAGS of Linux; bit 0 of the flags: it is up
 _STOP_S = 60.0  # how long a stop waits for the batch in progress
 
@@ -48,7 +48,7 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
     if config.coordinator is None:
         raise ConfigError(
             "the site file does not name the coordinator's key",
-            fix="put the public key that the coordinator told you into it, under `coordinator`",
+            fix="take the coordinator's kit with `leukofed-site join KIT`",
         )
     if not approved.is_dir():
         raise ConfigError(
@@ -159,10 +159,10 @@ def _alone(state: Path) -> Iterator[None]:
 @contextmanager
 def _free(path: Path) -> Iterator[None]:
     """Remove a socket that a killed worker left behind, and this worker's own at its end."""
-    if len(os.fsencode(path)) > _LONGEST_PATH:
+    if len(os.fsencode(path)) > LONGEST_PATH:
         raise ConfigError(
-            f"a socket's path may be {_LONGEST_PATH} bytes long, and this one is longer",
-            fix="choose a short folder, such as /run/leukofed",
+            f"a socket's path may be {LONGEST_PATH} bytes long, and this one is longer",
+            fix="choose a short folder, such as /var/lib/leukofed for the site",
             local_detail=str(path),
         )
     if not path.parent.is_dir():

@@ -2,13 +2,14 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import wraps
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -94,13 +95,21 @@ class LazyGroup(click.Group):
 
     Args:
         rooms: per command, its place as `module:attribute`, and its line in the group's help.
+        notices: the name of the option that names a party's folder, and the place of a function
+            that says, of such a folder, what whoever works on it must be told first; it is asked
+            by each command that has the option.
     """
 
     def __init__(
-        self, *args: object, rooms: Mapping[str, tuple[str, str]], **kwargs: object
+        self,
+        *args: object,
+        rooms: Mapping[str, tuple[str, str]],
+        notices: tuple[str, str] | None = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.rooms = rooms
+        self.notices = notices
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands."""
@@ -110,9 +119,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in self.rooms:
             return None
-        module, _, attribute = self.rooms[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+        command: click.Command = _at(self.rooms[cmd_name][0])
+        return command if self.notices is None else _with_notices(command, *self.notices)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the group's list of commands without importing any."""
@@ -120,3 +128,26 @@ class LazyGroup(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def _at(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _with_notices(command: click.Command, option: str, place: str) -> click.Command:
+    """Return a command that tells, before it does anything, what is to be told of its folder."""
+    callback = command.callback
+    if callback is None or not any(parameter.name == option for parameter in command.params):
+        return command
+
+    @wraps(callback)
+    def wrapped(*args: object, **kwargs: object) -> object:
+        folder = kwargs.get(option)
+        for line in [] if folder is None else _at(place)(folder):
+            click.echo(f"Warning: {line}", err=True)
+        return callback(*args, **kwargs)
+
+    noticing = copy(command)
+    noticing.callback = wrapped
+    return noticing

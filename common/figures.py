@@ -5,7 +5,7 @@ null; not-a-number never stands in the file.
 """
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,20 @@ class SiteData(Strict):
     """What a group is: patient, slide, stain_cluster, field or image."""
     excluded: dict[str, Count] = Field(default_factory=dict)
     """Images left out, by reason."""
+
+
+Mark = Literal["answered", "late", "missing", "refused", "rejected", "left out"]
+"""What became of a site in a round: its replies counted; came too late; never came; were a
+refusal; were refused by the coordinator; or it was not asked, having been lost before."""
+
+
+class Attendance(Strict):
+    """Who took part in a round."""
+
+    round: Count
+    """Its number; 0 prepares a phase."""
+    sites: dict[str, Mark]
+    """By site of the study."""
 
 
 class CurvePoint(Strict):

@@ -6,7 +6,7 @@ prove in the census. The fronts themselves lie in a second file, for the release
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,9 @@ class InitialModel:
 
     parts: Mapping[str, Arrays]
     fronts: Mapping[str, str]
+    activations: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Per backbone, the shape of what its front puts out for one view: for forecasts, and so
+    outside the digest; files of older versions do not tell it."""
 
     @property
     def digest(self) -> str:
@@ -42,8 +45,9 @@ def write_initial(path: Path, model: InitialModel) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # safetensors would write the memory of a strided view as it lies
     flat = {name: np.asarray(a, order="C") for name, a in flattened(model.parts).items()}
-    fronts = json.dumps(dict(model.fronts), sort_keys=True)
-    write_whole(path, save(flat, metadata={"fronts": fronts}))
+    told = {"fronts": dict(model.fronts), "activations": dict(model.activations)}
+    metadata = {name: json.dumps(facts, sort_keys=True) for name, facts in told.items()}
+    write_whole(path, save(flat, metadata=metadata))
 
 
 def read_initial(path: Path, digest: str | None = None) -> InitialModel:
@@ -54,16 +58,21 @@ def read_initial(path: Path, digest: str | None = None) -> InitialModel:
     """
     try:
         with safe_open(path, "numpy") as file:
-            fronts = dict(json.loads((file.metadata() or {})["fronts"]))
+            metadata = file.metadata() or {}
+            fronts = dict(json.loads(metadata["fronts"]))
+            activations = {
+                str(name): tuple(map(int, shape))
+                for name, shape in json.loads(metadata.get("activations", "{}")).items()
+            }
         flat = load_file(path)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptFile(
             "the initial model cannot be read",
             fix="make it again with `leukofed-sim init-model STUDY`",
             local_detail=str(path),
         ) from error
     empty: dict[str, Arrays] = {name: {} for name in PARTS}
-    model = InitialModel(empty | by_part(flat), fronts)
+    model = InitialModel(empty | by_part(flat), fronts, activations)
     if digest not in (None, model.digest):
         raise CorruptFile(
             f"the initial model has digest {model.digest[:12]}, the study wants {str(digest)[:12]}",

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, ValidationError
 from common.asks import ClassifierName, Count
 from common.errors import CorruptFile
 from common.figures import (
+    Attendance,
     CalibrationBin,
     ClassScores,
     CurvePoint,
@@ -94,6 +95,12 @@ class RunMetrics(Strict):
     """SHA-256 of the study."""
     synthetic: bool
     """Whether the images were generated."""
+    rehearsal: bool = False
+    """Whether this was a rehearsal: the real sites, generated images."""
+    complete: bool = True
+    """Whether every site of the study took part in every round."""
+    lost: dict[str, Count] = Field(default_factory=dict)
+    """By site that did not: the rounds, of all phases, in which its replies do not count."""
     classes: tuple[str, ...]
     """In the order of the label numbers."""
     arms: Arms
@@ -114,6 +121,8 @@ class RunMetrics(Strict):
     """Wall-clock seconds of the run."""
     arm_seconds: dict[str, Amount] = Field(default_factory=dict)
     """By arm: wall-clock seconds."""
+    participation: dict[str, tuple[Attendance, ...]] = Field(default_factory=dict)
+    """By phase: who took part in each of its rounds."""
     curves: dict[str, tuple[CurvePoint, ...]] = Field(default_factory=dict)
     """By phase: its rounds."""
     digests: dict[str, str] = Field(default_factory=dict)
@@ -124,6 +133,13 @@ class RunMetrics(Strict):
     """Software versions, processor, numerics; under `sites`, what each site told of its own."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """The study with every default filled in."""
+
+    @property
+    def losses(self) -> str:
+        """How many rounds are without which site, in words; empty if all took part in all."""
+        rounds = sum(map(len, self.participation.values()))
+        lost = ", ".join(f"{number} without {site}" for site, number in self.lost.items())
+        return f"Of {rounds} rounds: {lost}" if lost else ""
 
 
 def scores_from_counts(

@@ -33,6 +33,8 @@ class Account:
     measures: tuple[Measure, ...]
     initial_model: str  # digest
     is_synthetic: bool  # trained on generated images
+    is_rehearsal: bool = False  # the real sites, generated images
+    losses: str = ""  # which sites did not take part in how many rounds
 
 
 def model_card(study: Study, account: Account) -> str:
@@ -99,8 +101,20 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 _MARKDOWN = Environment(trim_blocks=True, undefined=StrictUndefined, keep_trailing_newline=True)
 _TEMPLATE = """\
+{% if account.is_rehearsal %}
+# Rehearsal, generated images: {{ study.name }}
+
+**This is what a rehearsal left, and no model to use.** The real sites took part, and none read an
+image of its own.
+
+{% else %}
 # Model card: {{ study.name }}
 
+{% endif %}
+{% if account.losses %}
+**Incomplete: not every site took part in every round.** {{ account.losses }}.
+
+{% endif %}
 **For research only. This is not a diagnostic device**: it has no approval for clinical use, and
 no decision about a patient may rest on it.
 {% if account.is_synthetic %}

@@ -1,6 +1,7 @@
 """A study file with the coordinator's signature: what a hospital is asked to approve."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -13,11 +14,17 @@ from common.yaml_file import dump_yaml
 _SIGNED = re.compile(r"^# signed: ([A-Za-z0-9+/=]+)$", re.MULTILINE)
 
 
-def proposal(study: Study, key: Ed25519PrivateKey) -> str:
-    """Return the text of a study file, every default filled in, with its signature on top."""
-    return (
-        f"# digest: {study.digest}\n# signed: {sign_study(study.digest, key)}\n{dump_yaml(study)}"
-    )
+def proposal(study: Study, key: Ed25519PrivateKey, summary: Sequence[str] = ()) -> str:
+    """Return the text of a study file, every default filled in, with its signature on top.
+
+    Args:
+        study: what is proposed.
+        key: the coordinator's.
+        summary: lines of comment for whoever opens the file; the signature does not cover them.
+    """
+    digest = study.digest
+    notes = "".join(f"# {' '.join(line.split())}".rstrip() + "\n" for line in summary)
+    return f"# digest: {digest}\n# signed: {sign_study(digest, key)}\n{notes}{dump_yaml(study)}"
 
 
 def read_proposal(path: Path, key: Ed25519PublicKey) -> Study:

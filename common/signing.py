@@ -1,4 +1,4 @@
-"""The coordinator's signature on requests and studies: Ed25519 (RFC 8032).
+"""The coordinator's signature on requests, studies and kits: Ed25519 (RFC 8032).
 
 A signed request is a magic number, the protocol's number, the launch, the signature and the
 request. The signature covers the launch and the request's header, and through the digests in
@@ -29,7 +29,8 @@ from common.wire import MAX_HEADER, Request, WireError, decode_header, header_of
 MAGIC = b"LKS1"
 _SIGNATURE = 64  # bytes
 _FRONT = len(MAGIC) + 4 + 8 + _SIGNATURE
-_REQUEST, _STUDY = b"leukofed request\n", b"leukofed study\n"  # one signature never serves as both
+# One signature never serves as another.
+_REQUEST, _STUDY, _KIT = b"leukofed request\n", b"leukofed study\n", b"leukofed kit\n"
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,22 @@ def open_signed(message: bytes | bytearray, key: Ed25519PublicKey) -> Signed:
 
 def sign_study(digest: str, key: Ed25519PrivateKey) -> str:
     """Return the signature, in base64, on a study's digest."""
-    return base64.b64encode(key.sign(_STUDY + digest.encode())).decode()
+    return _sign(_STUDY, digest, key)
 
 
 def is_signed_study(digest: str, signature: str, key: Ed25519PublicKey) -> bool:
     """Say whether a signature in base64 is this key's on a study's digest."""
-    try:
-        key.verify(base64.b64decode(signature, validate=True), _STUDY + digest.encode())
-    except (InvalidSignature, binascii.Error, ValueError):
-        return False
-    return True
+    return _is_signed(_STUDY, digest, signature, key)
+
+
+def sign_kit(digest: str, key: Ed25519PrivateKey) -> str:
+    """Return the signature, in base64, on a kit's digest."""
+    return _sign(_KIT, digest, key)
+
+
+def is_signed_kit(digest: str, signature: str, key: Ed25519PublicKey) -> bool:
+    """Say whether a signature in base64 is this key's on a kit's digest."""
+    return _is_signed(_KIT, digest, signature, key)
 
 
 def new_key() -> Ed25519PrivateKey:
@@ -170,3 +177,15 @@ PublicHalf = Annotated[str, AfterValidator(_checked)]
 
 def _signed_part(launch: int, header: bytes) -> bytes:
     return _REQUEST + launch.to_bytes(8, "big") + header
+
+
+def _sign(kind: bytes, digest: str, key: Ed25519PrivateKey) -> str:
+    return base64.b64encode(key.sign(kind + digest.encode())).decode()
+
+
+def _is_signed(kind: bytes, digest: str, signature: str, key: Ed25519PublicKey) -> bool:
+    try:
+        key.verify(base64.b64decode(signature, validate=True), kind + digest.encode())
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True

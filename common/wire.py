@@ -44,12 +44,16 @@ class Step(Strict):
     exchange: int = Field(ge=0)
     """Counts the exchanges within a round."""
     site: str = Field(pattern=r"^[a-z0-9-]{1,40}$")
+    rehearsal: bool = False
+    """Whether the site answers from generated images, and keeps the answer apart from its real
+    ones; a step of a rehearsal is never a step of a run."""
 
     @property
     def name(self) -> str:
         """The step in words, for a log."""
         exchange = f", exchange {self.exchange}" if self.exchange else ""
-        return f"{self.phase}, round {self.round}{exchange} of run {self.run}"
+        kind = "rehearsal" if self.rehearsal else "run"
+        return f"{self.phase}, round {self.round}{exchange} of {kind} {self.run}"
 
 
 @dataclass(frozen=True)

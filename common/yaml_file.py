@@ -52,9 +52,51 @@ def load_yaml(path: Path, model: type[Model], *, fix: str) -> Model:
 
 def dump_yaml(value: BaseModel) -> str:
     """Write a value as YAML, every default filled in, in the order of its fields."""
-    return yaml.safe_dump(
-        value.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
-    )
+    return yaml.dump(
+        value.model_dump(mode="json"), Dumper=_Blocks, sort_keys=False, allow_unicode=True,
+        width=100,
+    )  # fmt: skip
+
+
+def with_value(text: str, key: str, value: str | None) -> str:
+    """Return a YAML file's text with another value at one of its outermost keys.
+
+    Comments, order and everything else stay as they are.
+
+    Raises:
+        ValueError: the file does not let a key be replaced, for example because it repeats it.
+    """
+    before, after = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(before, dict) or not isinstance(after, yaml.MappingNode):
+        raise ValueError("the file is no mapping")
+    written = yaml.safe_dump({key: value}, allow_unicode=True, width=10_000).rstrip("\n")
+    spans = [node for name, node in after.value if name.value == key]
+    if spans:
+        start, end = spans[0].start_mark.index, spans[0].end_mark.index
+        gap = "" if text[start - 1].isspace() else " "
+        line = "\n" if end > start and text[end - 1] == "\n" else ""  # a block ends with its line
+        new = f"{text[:start]}{gap}{written.removeprefix(f'{key}: ')}{line}{text[end:]}"
+    else:
+        new = f"{text.rstrip()}\n{written}\n"
+    try:
+        done = yaml.safe_load(new) == {**before, key: value}
+    except yaml.YAMLError:
+        done = False
+    if not done:
+        raise ValueError(f"the value of {key} cannot be replaced")
+    return new
+
+
+class _Blocks(yaml.SafeDumper):
+    """Writes text of several lines, such as a certificate, line by line."""
+
+
+def _text(dumper: _Blocks, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Blocks.add_representer(str, _text)
 
 
 def _count(faults: int) -> str:

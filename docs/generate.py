@@ -2,7 +2,8 @@
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,18 @@ from client.cli.main import main as site_command
 from client.site_config import SiteConfig
 from client.site_folder import LinkSettings
 from common.metrics import RunMetrics
+from common.privacy import LEAVES, THREATS
 from common.study.schema import Study
 from server.cli.main import main as server_command
 from server.federation import Settings
 from server.launch import Launch
+from server.status import Status
 from simulations.cli.main import main as sim_command
 from simulations.scenario import Scenario
 
 FOLDER = Path(__file__).parent
 Schema = Mapping[str, Any]
+_TABLE = re.compile(r"<!-- table: (\w+) -->\n(?:\|.*\n)*<!-- end -->\n")
 _PARTIES = {
     "common": "What the parties agreed on.",
     "client": "A hospital.",
@@ -86,6 +90,13 @@ def pages() -> dict[str, str]:
             "`arms.federated`, `arms.local_only.SITE`, ... hold the booster's figures, and under\n"
             "`softmax` those of the head that it replaces.",
             RunMetrics,
+        ),
+        "privacy.md": _with_tables(FOLDER / "privacy.md"),
+        "status.md": _settings_page(
+            "leukofed-server status --json",
+            "What a monitor reads. Exit code 0: running, finished, or stopped by hand; 1: look at\n"
+            "`attention`, which says what is the matter. Fields may be added, none removed.",
+            Status,
         ),
         "rooms.md": _rooms_page(),
         "cli.md": _commands_page(),
@@ -213,6 +224,34 @@ def _rooms_page() -> str:
             first = " ".join((told or "").partition("\n\n")[0].split())
             lines.append(f"- `{place}`: {first}")
     return "\n".join([*lines, ""])
+
+
+def _with_tables(path: Path) -> str:
+    """Return a page with its tables set anew, each between `<!-- table: NAME -->` and its end."""
+    return _TABLE.sub(
+        lambda found: f"<!-- table: {found[1]} -->\n{_tables()[found[1]]}<!-- end -->\n",
+        path.read_text(encoding="utf-8"),
+    )
+
+
+def _tables() -> dict[str, str]:
+    phases = [leaving.phase for leaving in LEAVES]
+    leaves = [
+        ("" if leaving.phase in phases[:i] else leaving.phase, leaving.what, leaving.form)
+        for i, leaving in enumerate(LEAVES)
+    ]
+    threats = [(threat.who, threat.what, threat.guard) for threat in THREATS]
+    return {
+        "leaves": _table(("phase", "what leaves", "exact form"), leaves),
+        "threats": _table(
+            ("who", "what they can do", "what stands against it, and what remains"), threats
+        ),
+    }
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n".replace("|  |", "| |") for cells in lines)
 
 
 def _commands_page() -> str:

@@ -19,8 +19,9 @@ from common.record import Record, read_record
 from common.signing import read_key, sign_request
 from common.study.schema import Study, load_study
 from server.course import run_study
-from server.launch import load_launch
-from server.progress import PlainProgress, Watch
+from server.launch import Launch, load_launch
+from server.now import NowFile
+from server.progress import PlainProgress, Watch, Watches
 from server.rounds import Rounds
 from server.run_folder import RunFolder
 
@@ -71,6 +72,11 @@ def main(grid: Grid, context: Context) -> None:
         LeukofedError: the run cannot begin, or cannot go on now; Flower shows the text.
     """
     launch = load_launch(Path(str(context.run_config[LAUNCH])))
+    with NowFile(launch.run, str(context.run_id)) as now:
+        _run(launch, grid, context, now)
+
+
+def _run(launch: Launch, grid: Grid, context: Context, now: NowFile) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (int(launch.most_memory_gb * 1e9), hard))
     study = load_study(launch.run / "study.yaml")
@@ -84,22 +90,25 @@ def main(grid: Grid, context: Context) -> None:
     seal = partial(sign_request, key=read_key(launch.key), launch=number)
 
     def make_rounds(study: Study, run: str, record: Record, watch: Watch) -> Rounds:
-        record.write("launched", launch=number, flower_run=str(context.run_id))
+        record.write(
+            "launched", launch=number, flower_run=str(context.run_id), rehearsal=launch.rehearse
+        )
         return Rounds(
             grid,
             study,
             run,
             record,
             watch,
-            launch.deadline_hours * 3600,
+            launch.patience.most_s,
             grace_s=launch.grace_s,
             seal=seal,
             keys=launch.node_keys,
+            patience=launch.patience,
         )
 
     with (
         (launch.run / "progress.log").open("ab", buffering=0) as log,
-        PlainProgress(Console(file=cast(TextIO, _Both(log)), width=200)) as watch,
+        PlainProgress(Console(file=cast(TextIO, _Both(log)), width=200)) as lines,
     ):
         run_study(
             study,
@@ -107,7 +116,8 @@ def main(grid: Grid, context: Context) -> None:
             launch.run / "fronts.safetensors",
             RunFolder(launch.run, launch.run.name),
             make_rounds,
-            watch,
+            Watches(lines, now),
             synthetic=launch.synthetic,
+            rehearsal=launch.rehearse,
             wait_s=_SURVIVOR_S,
         )

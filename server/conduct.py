@@ -11,8 +11,10 @@ from common.study.schema import Study
 from common.updates.fixed_point import MOST_EXAMPLES
 from common.wire import Reply
 from server.accounts import Accounts
+from server.attendance import Register
 from server.checkpoints import Checkpoints, State
 from server.checkpoints import Part as ModelPart
+from server.deadlines import Paces
 from server.progress import Watch
 from server.rounds import Rounds
 
@@ -59,6 +61,8 @@ class Conduct:
         self.facts = state.facts
         if "accounts" in self.facts:
             rounds.accounts = Accounts.from_json(self.facts["accounts"])
+        rounds.paces = Paces.from_json(self.facts.get("paces", []))
+        rounds.register = Register.from_json(self.facts.get("attendance", {}))
 
     def remaining(self, phase: PhaseName, first: int, last: int) -> Iterator[int]:
         """Yield the rounds of a phase, `first` to `last`, that no checkpoint holds yet."""
@@ -102,6 +106,8 @@ class Conduct:
     def save(self, phase: PhaseName) -> None:
         """Write a checkpoint at the last finished round."""
         self.facts["accounts"] = self.rounds.accounts.to_json()
+        self.facts["paces"] = self.rounds.paces.to_json()
+        self.facts["attendance"] = self.rounds.register.to_json()
         self.checkpoints.save(self.state, self._digest, phase)
 
     def hold(self, name: str, arrays: Arrays) -> None:

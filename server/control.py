@@ -14,6 +14,7 @@ from server.federation import Federation
 SUPERLINK = "own"
 """The name of the SuperLink in `config.toml` of Flower's folder."""
 _PATIENCE_S = 120.0
+_ABSENT = "Connection to the SuperLink is unavailable"  # in Flower's words
 
 
 class LinkError(LeukofedError):
@@ -72,6 +73,8 @@ def flwr(federation: Federation, *words: object) -> Mapping[str, Any]:
             f"Flower's command `{words[0]}` gave an answer that cannot be read",
             fix="compare the installed flwr with constraints.txt",
         ) from error
+    if found.get("success") is False:  # with JSON, Flower's command ends with 0 all the same
+        raise _undone(words[0], str(found.get("error-message", "")))
     return found
 
 
@@ -92,12 +95,15 @@ def flwr_text(federation: Federation, *words: object) -> str:
             f"the SuperLink did not answer `{words[0]}` within {_PATIENCE_S:g} s", fix=_START
         ) from error
     if done.returncode:
-        raise LinkError(
-            f"the SuperLink did not do what Flower's command `{words[0]}` asked",
-            fix=_START,
-            local_detail=(done.stdout + done.stderr).strip(),
-        )
+        raise _undone(words[0], (done.stdout + done.stderr).strip())
     return done.stdout
+
+
+def _undone(command: object, told: str) -> LinkError:
+    problem = f"the SuperLink did not do what Flower's command `{command}` asked"
+    if _ABSENT in told:
+        problem = "the SuperLink does not answer"
+    return LinkError(problem, fix=_START, local_detail=told)
 
 
 _START = "see that `leukofed-server start` is running, and what its log says"

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from common.errors import RunStopped
+from common.errors import ConfigError, RunStopped
 from common.initial_model import InitialModel, read_fronts
 from common.metrics import RunMetrics
 from common.parts import Arrays
-from common.record import Record
+from common.record import Record, read_record
 from common.study.schema import Study
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
@@ -25,6 +25,8 @@ from server.stopwatch import Stopwatch
 
 FEDERATED = "federated"
 """Ends the name of the federated run, and names the folder of its checkpoints."""
+REHEARSAL = "rehearsal"
+"""Stands in its place where sites answer from generated images."""
 MakeRounds = Callable[[Study, str, Record, Watch], Rounds]
 """Opens the way to the sites, for a study, the name of a run, its record and its watch."""
 
@@ -38,12 +40,14 @@ def run_study(
     watch: Watch,
     *,
     synthetic: bool = False,
+    rehearsal: bool = False,
     wait_s: float = 0.0,
 ) -> None:
     """Run a study with its sites, or go on with it, until its model is released.
 
-    The folder then holds `study.yaml`, `record.jsonl`, `checkpoints/federated`, `metrics.json`,
-    `report.html`, `release/` and `release.zip`. A run that has finished is left as it is.
+    The folder then holds `study.yaml`, `record.jsonl`, `checkpoints/federated` (of a rehearsal
+    `checkpoints/rehearsal`), `metrics.json`, `report.html`, `release/` and `release.zip`. A run
+    that has finished is left as it is.
 
     Args:
         study: what was agreed.
@@ -53,15 +57,18 @@ def run_study(
         make_rounds: opens the way to the sites.
         watch: shows progress.
         synthetic: the sites' images were generated.
+        rehearsal: the sites are asked to answer from generated images.
         wait_s: how long to wait for a process that works on the run and is about to end.
 
     Raises:
-        ConfigError: another process works on the run, or it belongs to another study.
+        ConfigError: another process works on the run, or it belongs to another study, or is a
+            rehearsal and was to be none, or the other way round.
         CorruptFile: the fronts are not those of the initial model, or no checkpoint is intact.
         RunStopped: a quorum is missed, Flower cannot be reached, or the disk refuses.
     """
     fronts = read_fronts(fronts_file, initial.fronts)
     with folder.locked(wait_s):
+        _check_kind(folder, rehearsal)
         if folder.finished:
             watch.note("This run has finished: its report and its release are left as they are.")
             return
@@ -69,12 +76,15 @@ def run_study(
         stopwatch = Stopwatch(folder.path / "seconds.json")
         with stopwatch.lap("total"):
             start = partial(first_state, initial)
-            conduct = open_conduct(folder, study, FEDERATED, make_rounds, watch, start)
+            name = REHEARSAL if rehearsal else FEDERATED
+            conduct = open_conduct(folder, study, name, make_rounds, watch, start)
+            conduct.rounds.rehearsal = rehearsal
             train(conduct, initial.fronts)
             evaluation.run(conduct)
         metrics = federated_metrics(
             conduct, initial, machine(),
-            name=study.name, synthetic=synthetic, seconds_total=stopwatch.seconds["total"],
+            name=study.name, synthetic=synthetic or rehearsal,
+            seconds_total=stopwatch.seconds["total"],
         )  # fmt: skip
         finish(folder, conduct, metrics, fronts, watch)
 
@@ -168,6 +178,22 @@ def finish(
     release.run(conduct, fronts, metrics, record, folder.run, path / "release")
     folder.finish()
     conduct.checkpoints.prune()
+
+
+def _check_kind(folder: RunFolder, rehearsal: bool) -> None:
+    """See to it that what began as a run, or as a rehearsal, goes on as what it is."""
+    other = FEDERATED if rehearsal else REHEARSAL
+    record = folder.path / "record.jsonl"
+    events = read_record(record) if record.exists() else []
+    began = any(str(event.get("run")).startswith(f"{folder.run}.{other}") for event in events)
+    if began or (folder.path / "checkpoints" / other).exists():
+        raise ConfigError(
+            "this run is a real one, and cannot become a rehearsal"
+            if rehearsal
+            else "this run is a rehearsal, and cannot become a real one",
+            fix="start a new run, in a folder of its own",
+            local_detail=str(folder.path),
+        )
 
 
 def _write(path: Path, text: str) -> None:

@@ -25,6 +25,8 @@ class Settings(Strict):
     """Where the front listens for sites."""
     link_port: Port = 8000
     """Where the SuperLink listens, on the loopback only."""
+    database_mb: int = Field(default=1000, ge=10)
+    """How large the SuperLink's database may be, in MB, before it is made smaller between runs."""
     contact: str = ""
     """Whom a hospital calls."""
     terms: str = ""

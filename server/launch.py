@@ -10,6 +10,7 @@ from common.errors import ConfigError
 from common.study.schema import SiteName
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
+from server.deadlines import Patience
 from server.node_keys import NodeKey, node_key
 
 
@@ -31,14 +32,27 @@ class Launch(Strict):
     """The public key of each site's SuperNode, as it was registered."""
     synthetic: bool = False
     """Whether the images are generated; the report says so."""
+    rehearse: bool = False
+    """Whether the sites answer from generated images, apart from all real runs; a run's folder
+    holds one kind only."""
     deadline_hours: float = Field(default=12.0, gt=0)
-    """How long an exchange waits for replies."""
+    """How long an exchange waits for replies at most; so long while it is not known how long a
+    site takes, or while the quorum has not answered."""
+    deadline_factor: float = Field(default=4.0, ge=1)
+    """How many times as long as a site's slowest reply to the same work it is waited for."""
+    deadline_floor_s: float = Field(default=300.0, ge=0)
+    """How long it is waited for besides, in seconds."""
     grace_s: float = Field(default=180.0, ge=0)
     """How long it waits for sites that are away, once all others have answered, in seconds."""
 
     most_memory_gb: float = Field(default=32.0, ge=2)
     """Most address space of the ServerApp, in units of 10^9 bytes: a reply that would take more
     counts as unreadable, and the run goes on without it."""
+
+    @property
+    def patience(self) -> Patience:
+        """How long an exchange waits."""
+        return Patience(self.deadline_hours * 3600, self.deadline_factor, self.deadline_floor_s)
 
     @property
     def node_keys(self) -> dict[str, NodeKey]:

@@ -14,6 +14,7 @@ from common.figures import CurvePoint, SiteScores, site_data, summary
 from common.initial_model import InitialModel
 from common.metrics import Arms, ModelArm, RunMetrics, model_arm
 from common.statistics.counts import EvaluationCounts
+from server.attendance import rounds_lost
 from server.conduct import Conduct
 from server.phases.evaluation import Counts, counts_by_site
 from server.phases.release import digests
@@ -45,10 +46,15 @@ def federated_metrics(
     census = {
         site: CensusTold.model_validate(told) for site, told in conduct.facts["census"].items()
     }
+    participation = conduct.rounds.register.participation(study.sites)
+    lost = rounds_lost(participation)
     return RunMetrics(
         name=name,
         study_digest=study.digest,
         synthetic=synthetic,
+        rehearsal=conduct.rounds.rehearsal,
+        complete=not lost,
+        lost=lost,
         classes=study.labels.classes,
         arms=Arms(federated=model_scores(conduct)),
         per_site=_per_site(conduct),
@@ -57,6 +63,7 @@ def federated_metrics(
         bytes_down=_each(costs, "down"),
         seconds=_each(costs, "seconds"),
         seconds_total=seconds_total,
+        participation=participation,
         curves={
             phase: tuple(CurvePoint(**point) for point in points)
             for phase, points in conduct.facts["curves"].items()

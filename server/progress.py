@@ -39,6 +39,38 @@ class Watch(Protocol):
         """Show one sentence at once."""
 
 
+class Watches:
+    """Several watches as one: each is told everything."""
+
+    def __init__(self, *watches: Watch) -> None:
+        self._watches = watches
+
+    def phase(self, name: str, rounds_total: int) -> None:
+        """Tell each."""
+        for watch in self._watches:
+            watch.phase(name, rounds_total)
+
+    def round(self, phase: str, round: int, of: int) -> None:
+        """Tell each."""
+        for watch in self._watches:
+            watch.round(phase, round, of)
+
+    def site(self, phase: str, round: int, site: str, status: str, seconds: float) -> None:
+        """Tell each."""
+        for watch in self._watches:
+            watch.site(phase, round, site, status, seconds)
+
+    def work(self, worker: str, done: int, of: int) -> None:
+        """Tell each."""
+        for watch in self._watches:
+            watch.work(worker, done, of)
+
+    def note(self, text: str) -> None:
+        """Tell each."""
+        for watch in self._watches:
+            watch.note(text)
+
+
 class _Job:
     """A long job within a round: how far it is, and when it may be done."""
 

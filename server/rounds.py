@@ -15,18 +15,25 @@ from common.errors import RunStopped, UpdateRejected
 from common.log_head import split_head
 from common.record import Record
 from common.study.schema import Study
-from common.wire import Reply, Step, WireError, decode_reply, encode_request
+from common.wire import Step, WireError, decode_reply, encode_request
 from server.accounts import Accounts, Cost
+from server.attendance import Register
 from server.carrier import Carrier, Seal, Undelivered, unsealed
 from server.checkpoints import Part
+from server.deadlines import Paces, Patience, wait_s
 from server.exchange import Exchange, Take
 from server.intake import check_answers, printable
+from server.late import LateReplies, Owed
 from server.log_heads import LogHeads
 from server.node_keys import NodeKey
 from server.progress import DONE, Watch
 
 _ATTEMPTS = 5  # at one exchange with one site
 Loss = Literal["missing", "refused", "rejected"]
+_BELOW_QUORUM = (
+    "see in the record what kept each site away, mend it, then resume the run; "
+    "it goes on after its last checkpoint"
+)
 _CHANGED_LOG = "ask this hospital to run `leukofed-site log --verify --record` with this record"
 
 
@@ -39,8 +46,8 @@ class Rounds:
         run: name of the run; with the digest it marks every step.
         record: takes an event for each exchange and each reply that does not count.
         watch: shows them.
-        deadline_s: how long an exchange waits for replies, in seconds. Replies that are there
-            when it ends are still taken in.
+        deadline_s: how long an exchange waits for replies at most, in seconds. Replies that are
+            there when it ends are still taken in.
         accounts: bytes and seconds are added to them; by default to empty ones.
         poll_s: pause between two looks for replies, in seconds.
         pauses_s: pauses before a failed call to Flower is tried again, in seconds.
@@ -49,6 +56,8 @@ class Rounds:
             not a second time.
         seal: puts the coordinator's signature before a request.
         keys: the key under which each site was admitted, None where nodes have none.
+        patience: how long it waits for a site whose pace is known, once the quorum has answered;
+            by default as `server.deadlines` says, and never longer than `deadline_s`.
 
     Raises:
         CorruptFile: the record of this run so far cannot be read.
@@ -69,6 +78,7 @@ class Rounds:
         grace_s: float = 0.0,
         seal: Seal = unsealed,
         keys: Mapping[str, NodeKey] | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._carrier = Carrier(grid, ttl_s=2 * deadline_s, pauses_s=pauses_s, seal=seal, keys=keys)
         self.grace_s = grace_s
@@ -77,12 +87,16 @@ class Rounds:
         self.record = record
         self.watch = watch
         self.deadline_s = deadline_s
+        self.patience = patience or Patience(deadline_s)
+        self.rehearsal = False  # whether sites are to answer from generated images
         self.accounts = accounts or Accounts()
+        self.paces = Paces()
+        self.register = Register()
         self.poll_s = poll_s
         self._study_digest = study.digest
         self._log_heads = LogHeads(record, study.sites)
         self._held: dict[str, dict[str, str]] = {}  # site -> part -> digest it last worked with
-        self._late: dict[str, Step] = {}  # message id -> step that is still unanswered
+        self._late = LateReplies()
         self._away: set[str] = set()  # sites that did not come back within the grace
 
     def exchange(
@@ -124,29 +138,16 @@ class Rounds:
         where: dict[str, str | int] = {"phase": phase, "round": round, "exchange": exchange}
         needed = self.study.quorum if quorum is None else quorum
         opened = Exchange.of(
-            invited, ask, parts, take, needed, study=self._study_digest, run=self.run, **where
-        )
-        self._run_to_its_end(opened)
-        accepted = [site for site in invited if site in opened.accepted]
-        self.record.write(
-            "exchange", **where, ask=ask.kind, invited=invited, accepted=accepted,
-            seconds=opened.seconds,
-            bytes_down={site: cost.down for site, cost in opened.costs.items()},
-            bytes_up={site: cost.up for site, cost in opened.costs.items()},
-            log_heads={site: head.model_dump() for site, head in opened.log_heads.items()},
+            invited, ask, parts, take, needed, study=self._study_digest, run=self.run,
+            rehearsal=self.rehearsal, **where,
         )  # fmt: skip
-        if len(accepted) < needed:
-            problem = (
-                f"{phase}, round {round}: {len(accepted)} of {len(invited)} sites answered "
-                f"usably, and the quorum is {needed}"
-            )
-            self.record.write("stopped", **where, problem=problem)
-            raise RunStopped(
-                problem,
-                fix="see in the record what kept each site away, mend it, then resume the run; "
-                "it goes on after its last checkpoint",
-            )
-        return accepted
+        self._run_to_its_end(opened)
+        self.record.write("exchange", **where, ask=ask.kind, **opened.account())
+        if problem := opened.shortfall:
+            stopped = RunStopped(f"{phase}, round {round}: {problem}", fix=_BELOW_QUORUM)
+            self.record.write("stopped", **where, problem=stopped.problem)
+            raise stopped
+        return opened.counted
 
     def _run_to_its_end(self, opened: Exchange) -> None:
         end = time.monotonic() + self.deadline_s
@@ -164,9 +165,10 @@ class Rounds:
             self._away.add(site)
             self._lose(opened, site, "missing", why, "see that this site's service is running")
         for key, site in opened.pending.items():
-            self._late[key] = opened.requests[site].step
+            waited_s = opened.waited_s(site)
+            self._late.add(key, Owed(opened.requests[site].step, opened.work, waited_s))
             self._away.add(site)
-            why = f"no reply within {opened.seconds:.1f} s"
+            why = f"no reply within {waited_s:.1f} s"
             fix = "see that this site is working, or allow more time"
             self._lose(opened, site, "missing", why, fix)
 
@@ -175,7 +177,7 @@ class Rounds:
             return
         self._collect_late()
         nodes = self._carrier.nodes()
-        busy = {step.site: step for step in self._late.values()}
+        busy = self._late.busy
         for site in list(opened.unasked):
             here = nodes.get(site, [])
             if site in busy:
@@ -208,6 +210,8 @@ class Rounds:
             return
         self._charge(opened, site, Cost(down=len(data)))
         opened.pending[key] = site
+        slowest = self.paces.of(site, request.step.phase, opened.work)
+        opened.sent(site, wait_s(slowest, self.patience))
 
     def _collect(self, opened: Exchange) -> bool:
         """Take in what has arrived, one reply in memory at a time; tell whether anything had."""
@@ -226,6 +230,7 @@ class Rounds:
 
     def _receive(self, opened: Exchange, site: str, data: bytes) -> None:
         request = opened.requests[site]
+        opened.hear(site)
         self._charge(opened, site, Cost(up=len(data)))
         head, body = split_head(data)
         reply = decode_reply(body)
@@ -235,13 +240,15 @@ class Rounds:
             self._tell("rewound", request.step, problem, fix=_CHANGED_LOG)
         self._charge(opened, site, Cost(seconds=reply.seconds))
         if reply.status == "needs-parts":
-            self._send_again(opened, site, reply)
+            opened.resend(site)
+            self._send(opened, site, sorted(set(reply.needs)))
         elif reply.status == "refused":
             problem, fix = printable(reply.problem), printable(reply.fix)
             self._lose(opened, site, "refused", problem, fix)
         else:
             opened.take(site, reply)
-            opened.accepted.add(site)
+            self.paces.learn(site, request.step.phase, opened.work, opened.accept(site, reply))
+            self.register.note(request.step.phase, request.step.round, site, "answered")
             self._away.discard(site)
             self._held.setdefault(site, {}).update(request.parts)
             self._watch_site(request.step, DONE, reply.seconds)
@@ -263,32 +270,24 @@ class Rounds:
         self.accounts.add(opened.requests[site].step.phase, site, cost)
         opened.charge(site, cost)
 
-    def _send_again(self, opened: Exchange, site: str, reply: Reply) -> None:
-        if site in opened.resent:
-            raise UpdateRejected(
-                site, "it calls for parts that it was just sent", fix="see this site's own log"
-            )
-        opened.resent.add(site)
-        self._send(opened, site, sorted(set(reply.needs)))
-
     def _lose(self, opened: Exchange, site: str, loss: Loss, problem: str, fix: str) -> None:
         step = opened.requests[site].step
         opened.unasked.pop(site, None)
+        self.register.note(step.phase, step.round, site, loss)
         self._watch_site(step, loss, 0.0)
         self._tell(loss, step, problem, fix=fix)
 
     def _collect_late(self) -> None:
-        """Drop the replies to earlier steps that have come since; their sites are free again."""
-        for key, step in list(self._late.items()):
-            problem = "its reply came after the deadline and does not count"
-            try:
-                if (data := self._carrier.pull(key)) is None:
-                    continue
-                self.accounts.add(step.phase, step.site, Cost(up=len(data)))
-            except (Undelivered, WireError) as error:
-                problem = error.problem
-            del self._late[key]
-            self._tell("late", step, problem)
+        """Drop the replies to earlier steps that have come since; only their pace is kept."""
+        for arrived in self._late.collect(self._carrier):
+            step = arrived.owed.step
+            self.accounts.add(step.phase, step.site, Cost(up=arrived.size))
+            if arrived.size:
+                self.register.came_late(step.phase, step.round, step.site)
+            if arrived.pace is not None:
+                self.paces.learn(step.site, step.phase, arrived.owed.work, arrived.pace)
+                self._away.discard(step.site)  # it is slow, and not away
+            self._tell("late", step, arrived.problem)
 
     def _tell(self, event: str, step: Step, problem: str, **fix: str) -> None:
         where = {"phase": step.phase, "round": step.round, "exchange": step.exchange}

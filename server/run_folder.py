@@ -34,6 +34,19 @@ class RunFolder:
         """Whether nothing is left to do: its release stands, and is not written again."""
         return bool(_read(self.path).get("finished"))
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process works on it now."""
+        try:
+            with (self.path / "lock").open() as lock:
+                # Shared: two who look do not see each other.
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     @contextmanager
     def locked(self, wait_s: float = 0.0) -> Iterator[None]:
         """Keep other processes from working on this run; a killed process holds nothing.

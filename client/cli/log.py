@@ -12,6 +12,7 @@ from common.commands import plain_errors
 if TYPE_CHECKING:
     from client.egress.log import EgressLog, Line
     from client.site_config import SiteConfig
+    from common.log_head import LogHead
 
 _HEAD = (
     "line", "time", "run", "phase", "round", "asked", "answer", "arrays", "numbers", "bytes",
@@ -38,6 +39,9 @@ _HEAD = (
     help="With --verify: the record.jsonl of a run's release. Every head of this log that it "
     "tells of must be in the log.",
 )
+@click.option(
+    "--rehearsal", is_flag=True, help="The log of rehearsals, which stands apart, instead."
+)
 @plain_errors
 def log(
     site: Path,
@@ -46,6 +50,7 @@ def log(
     as_json: bool,
     verify: bool,
     record: Path | None,
+    rehearsal: bool,
 ) -> None:
     """Show every reply that left this site, oldest first.
 
@@ -58,12 +63,15 @@ def log(
     back what left: every reply told the coordinator the head of the log at that time. So check
     with the --record of each release, too.
 
+    What left in rehearsals, whose images are generated, has a log of its own: --rehearsal.
+
     Example: leukofed-site log --site /var/lib/leukofed
 
     Example: leukofed-site log --verify --record record.jsonl
     """
+    from client.egress.audit import heads_in
     from client.egress.log import EgressLog
-    from client.site_config import load_site_config
+    from client.site_config import load_site_config, rehearsal_config
     from client.site_folder import SiteFolder
 
     if verify and (study or as_json):
@@ -71,9 +79,11 @@ def log(
     if record is not None and not verify:
         raise click.UsageError("--record goes with --verify")
     config = load_site_config(site_file or SiteFolder(site).site_file)
+    if rehearsal:
+        config = rehearsal_config(config)
     kept = EgressLog(config.state / "egress.jsonl")
     if verify:
-        _verify(kept, config, record)
+        _verify(kept, config, [] if record is None else heads_in(record, config.name, rehearsal))
         return
     chosen = (line for line in kept.lines() if line.passage.study.startswith(study))
     if as_json:
@@ -83,11 +93,10 @@ def log(
         _show(chosen)
 
 
-def _verify(log: "EgressLog", config: "SiteConfig", record: Path | None) -> None:
-    from client.egress.audit import heads_in, verify
+def _verify(log: "EgressLog", config: "SiteConfig", told: Sequence["LogHead"]) -> None:
+    from client.egress.audit import verify
     from client.egress.outbox import Outbox
 
-    told = [] if record is None else heads_in(record, config.name)
     head = verify(log, Outbox(config.state / "outbox"), told)
     click.echo(f"{head.lines} lines, chain intact, head {head.digest}")
     if told:

@@ -8,13 +8,22 @@ from common.commands import LazyGroup, check_installation, plain_errors
 @click.group(
     cls=LazyGroup,
     rooms={
+        "approve": ("client.cli.approve:approve", "Approve a study, after reading what it does."),
+        "check": ("client.cli.check:check", "Find what stands in the way here, and what to do."),
         "guard": ("client.cli.guard:guard", "Refuse code that was not installed here."),
+        "init": ("client.cli.init:init", "Make a site, its key, and its enrolment request."),
+        "join": ("client.cli.join:join", "Take the coordinator's kit."),
         "log": ("client.cli.log:log", "Show what left this site."),
         "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),
+        "pack": ("client.cli.pack:pack", "Write a study's papers for a data-protection officer."),
+        "run": ("client.cli.run:run", "Take part: keep worker and SuperNode running."),
         "status": ("client.cli.status:status", "Show what the worker is at."),
+        "studies": ("client.cli.studies:studies", "List the approved studies."),
+        "withdraw": ("client.cli.withdraw:withdraw", "End a study at this site at once."),
         "worker": ("client.cli.worker:worker", "Answer requests from this site's images."),
         "predict": ("client.cli.predict:predict", "Apply a released model to images."),
     },
+    notices=("site", "client.cli.notices:notices"),
 )
 @click.version_option(package_name="leukofed", prog_name="leukofed-site")
 @plain_errors

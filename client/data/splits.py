@@ -18,6 +18,11 @@ _NAMES: dict[str, Part] = {
 _DRAWS = 16  # more would fit better, and leave some groups out of the test part for good
 
 
+def named_part(text: str) -> Part | None:
+    """Return the part that a manifest's `split` column names; None if it names none."""
+    return _NAMES.get(text.lower())
+
+
 def split(
     examples: Sequence[Example], settings: Split, seed: int, site: str
 ) -> dict[Part, list[Example]]:

@@ -53,18 +53,25 @@ def verify(log: EgressLog, outbox: Outbox, told: Sequence[LogHead] = ()) -> LogH
     return LogHead(lines=len(digests) - 1, digest=digests[-1])
 
 
-def heads_in(record: Path, site: str) -> list[LogHead]:
+def heads_in(record: Path, site: str, rehearsal: bool = False) -> list[LogHead]:
     """Read the heads that a site told in a run, from the run's record.
+
+    Args:
+        record: the file.
+        site: its name.
+        rehearsal: those of its log of rehearsals, instead of those of its log of runs.
 
     Raises:
         CorruptFile: the record cannot be read.
         ConfigError: it holds none of this site.
     """
-    heads = list(heads_told(read_record(record), site))
+    events = (e for e in read_record(record) if bool(e.get("rehearsal")) == rehearsal)
+    heads = list(heads_told(events, site))
     if not heads:
         raise ConfigError(
-            "the record holds no head of this site's log",
-            fix="name the record.jsonl of a run in which this site took part, under its own name",
+            "the record holds no head of this site's log" + (" of rehearsals" if rehearsal else ""),
+            fix="name the record.jsonl of a run in which this site took part, under its own name; "
+            "that of a rehearsal together with --rehearsal, and no other",
             local_detail=f"{record}, site {site}",
         )
     return heads

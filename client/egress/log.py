@@ -51,6 +51,8 @@ class Passage(Strict):
     """Size of what left, without the head of this log."""
     sha256: str
     """Digest of the bytes that left, without the head of this log that went before them."""
+    seconds: float = 0.0
+    """Of work, as the coordinator was told."""
     problem: str = ""
     """Why the site declined, as the coordinator was told."""
     local_detail: str = ""
@@ -78,6 +80,7 @@ def passage(request: Request, reply: bytes, local_detail: str = "") -> Passage:
         elements=sum(array.size for array in content.arrays.values()),
         bytes=len(reply),
         sha256=digest_bytes(reply),
+        seconds=content.seconds,
         problem=content.problem,
         local_detail=local_detail,
     )

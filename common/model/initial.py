@@ -17,14 +17,17 @@ from common.model.network import (
     front_digest,
     fusion_arrays,
     load_branches,
+    part_tensors,
     trained_arrays,
 )
 from common.model.weights import read_weights
 from common.parts import Arrays
 from common.seeds import seed_for
+from common.shapes import ModelShapes, Shape
 from common.study.network import Backbone
 from common.study.schema import Study
 
+BRANCH_PARTS = ("constants", "tails", "heads")
 _CALIBRATION_IMAGES = 64
 
 
@@ -77,9 +80,32 @@ def initial_model(study: Study, branches: Sequence[Branch]) -> InitialModel:
     with torch.random.fork_rng():
         torch.manual_seed(seed_for(study.seed, "initial fusion"))
         fusion = build_fusion(study, sum(branch.width for branch in branches))
-    parts = {name: trained_arrays(branches, name) for name in ("constants", "tails", "heads")}
+    parts = {name: trained_arrays(branches, name) for name in BRANCH_PARTS}
     fronts = {branch.architecture: front_digest(branch) for branch in branches}
-    return InitialModel(parts | {"fusion": fusion_arrays(fusion)}, fronts)
+    activations = model_shapes(study).activations
+    return InitialModel(parts | {"fusion": fusion_arrays(fusion)}, fronts, activations)
+
+
+def model_shapes(study: Study) -> ModelShapes:
+    """Return the shapes of a study's arrays, from its networks built without values.
+
+    Raises:
+        ConfigError: an architecture or cut does not exist.
+    """
+    with torch.device("meta"), torch.inference_mode():
+        branches = [
+            _cut_branch(study, backbone, build_backbone(backbone, None))
+            for backbone in study.network.backbones
+        ]
+        fusion = build_fusion(study, sum(branch.width for branch in branches))
+        image = torch.zeros(1, 3, study.imaging.size, study.imaging.size)
+        activations = {b.architecture: tuple(b.front(image).shape[1:]) for b in branches}
+    parts = {name: _shapes(part_tensors(branches, name)) for name in BRANCH_PARTS}
+    return ModelShapes(parts | {"fusion": _shapes(dict(fusion.named_parameters()))}, activations)
+
+
+def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Shape]:
+    return {name: Shape("float32", tuple(tensor.shape)) for name, tensor in tensors.items()}
 
 
 def _branch(study: Study, backbone: Backbone, folder: Path | None) -> Branch:

@@ -104,6 +104,15 @@ def trained_arrays(branches: Iterable[Branch], part: str) -> dict[str, NDArray[A
     return _prefixed({branch.architecture: _tensors(branch, part) for branch in branches})
 
 
+def part_tensors(branches: Iterable[Branch], part: str) -> dict[str, Tensor]:
+    """Return the tensors of a part, under `ARCHITECTURE/NAME`; they may hold no values."""
+    return {
+        f"{branch.architecture}/{name}": tensor
+        for branch in branches
+        for name, tensor in _tensors(branch, part).items()
+    }
+
+
 def load_branches(branches: Iterable[Branch], parts: Mapping[str, Arrays]) -> None:
     """Set the arrays of any of the parts constants, tails, heads, moments and fronts.
 
@@ -112,12 +121,7 @@ def load_branches(branches: Iterable[Branch], parts: Mapping[str, Arrays]) -> No
     """
     branches = list(branches)
     for part, arrays in parts.items():
-        held = {
-            f"{branch.architecture}/{name}": tensor
-            for branch in branches
-            for name, tensor in _tensors(branch, part).items()
-        }
-        _copy(part, arrays, held)
+        _copy(part, arrays, part_tensors(branches, part))
 
 
 def fusion_arrays(fusion: Fusion) -> dict[str, NDArray[Any]]:

@@ -23,7 +23,7 @@ from common.study.phases import (
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
 
-PROTOCOL = 1  # what requests and replies mean; sites and coordinator must agree on it
+PROTOCOL = 2  # what requests and replies mean; sites and coordinator must agree on it
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Kind = TypeVar("Kind")

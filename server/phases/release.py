@@ -75,6 +75,8 @@ def _account(conduct: Conduct, metrics: RunMetrics, run_name: str) -> Account:
         measures=tuple(_measures(metrics)),
         initial_model=str(metrics.initial_model),
         is_synthetic=metrics.synthetic,
+        is_rehearsal=metrics.rehearsal,
+        losses=metrics.losses,
     )
 
 

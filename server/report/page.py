@@ -1,6 +1,6 @@
 """A run's report: one HTML file that needs nothing besides itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.errors import RunStopped
+from common.figures import Mark
 from common.metrics import RunMetrics
+from common.sizes import size
 from common.whole_file import write_whole
 from server.report import figures, words
 from server.report.rows import (
     PARTS,
     arm_rows,
+    attendance_rows,
     cost_rows,
     flattened,
     shares,
@@ -25,6 +28,14 @@ from server.report.rows import (
 from server.report.verdict import verdict, worst_class
 
 _MEASURES = {"macro_f1": "Macro F1", "accuracy": "Accuracy", "macro_auc": "Macro AUC"}
+_SIGNS: Mapping[Mark, tuple[str, str]] = {
+    "answered": ("●", "its replies counted"),
+    "late": ("◑", "its reply came after the deadline"),
+    "missing": ("○", "it gave no reply"),
+    "refused": ("⊘", "it refused"),
+    "rejected": ("\N{MULTIPLICATION SIGN}", "its reply was refused"),
+    "left out": ("·", "it was not asked, having been lost before"),
+}
 
 
 def write_report(metrics: RunMetrics, path: Path) -> None:
@@ -71,6 +82,8 @@ def render_report(metrics: RunMetrics) -> str:
         verdict=verdict(metrics),
         worst_class=worst_class(arms.federated),
         arms=arm_rows(metrics),
+        attendance=attendance_rows(metrics),
+        signs=_SIGNS,
         has_alone=any(scores.alone for scores in metrics.per_site.values()),
         measures=_MEASURES,
         confusions=[
@@ -102,7 +115,7 @@ def _matrix(
 
 
 def _amount(value: float, unit: str) -> str:
-    return words.size(value) if unit == "bytes" else words.duration(value)
+    return size(value) if unit == "bytes" else words.duration(value)
 
 
 def _figures(metrics: RunMetrics) -> dict[str, Any]:

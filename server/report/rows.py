@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from common.asks import Part
-from common.figures import Difference, Number, SiteData
+from common.figures import Difference, Mark, Number, SiteData
 from common.metrics import RunMetrics, Scores
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -31,6 +31,15 @@ class CostRow:
     phase: str
     by_site: Mapping[str, float]
     total: float
+
+
+@dataclass(frozen=True)
+class AttendanceRow:
+    """One site."""
+
+    site: str
+    answered: int  # rounds
+    marks: Sequence[Mark]  # in the order of the rounds
 
 
 def arm_rows(metrics: RunMetrics) -> list[ArmRow]:
@@ -73,6 +82,17 @@ def cost_rows(costs: Mapping[str, Mapping[str, float]]) -> list[CostRow]:
             for site, amount in row.by_site.items():
                 every[site] = every.get(site, 0) + amount
         rows.append(CostRow("all phases", every, sum(every.values())))
+    return rows
+
+
+def attendance_rows(metrics: RunMetrics) -> list[AttendanceRow]:
+    """List the sites of the study, each with its mark in every round."""
+    rounds = [held for phase in metrics.participation.values() for held in phase]
+    sites = list(dict.fromkeys(site for held in rounds for site in held.sites))
+    rows = []
+    for site in sites:
+        marks = [held.sites[site] for held in rounds if site in held.sites]
+        rows.append(AttendanceRow(site, marks.count("answered"), marks))
     return rows
 
 

@@ -26,7 +26,9 @@ def verdict(metrics: RunMetrics) -> Verdict:
     """Judge the federated booster by macro F1 against the linear probe, then the other arms."""
     tone, judgement = _against_probe(metrics)
     ours = metrics.arms.federated
-    reached = f"Federated macro F1 {number(ours.macro_f1)}{span(ours.interval.macro_f1)}"
+    kind = "Rehearsal, generated images. " if metrics.rehearsal else ""
+    kind += "" if metrics.complete else "Incomplete run. "
+    reached = f"{kind}Federated macro F1 {number(ours.macro_f1)}{span(ours.interval.macro_f1)}"
     remarks = (
         _pooled(metrics),
         _alone(metrics),

@@ -27,18 +27,6 @@ def span(interval: Interval, write: Callable[[Number], str] = number) -> str:
     return "" if low is None or high is None else f" [{write(low)}, {write(high)}]"
 
 
-def size(count: float) -> str:
-    """Write a number of bytes, in units of 1000."""
-    if count < 999.5:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB"):
-        count /= 1000
-        if count < 999.95:
-            return f"{count:.1f} {unit}"
-    count /= 1000
-    return f"{count:.2f} GB"
-
-
 def duration(seconds: float) -> str:
     """Write a number of seconds."""
     if seconds < 99.95:

@@ -24,7 +24,8 @@ def test_every_command_is_in_the_manual() -> None:
     for command in ("leukofed-site", "leukofed-server", "leukofed-sim"):
         assert f"## {command}\n" in text
     for room in Path().glob("*/cli/*.py"):
-        if room.stem not in ("__init__", "main"):
+        source = room.read_text(encoding="utf-8")
+        if room.stem != "main" and ("@click.command(" in source or "@click.group(" in source):
             name = room.stem.replace("_", "-")
             command = {"client": "site", "server": "server", "simulations": "sim"}[room.parts[0]]
             assert f"## leukofed-{command} {name}\n" in text

@@ -6,7 +6,6 @@ and test_refusals.py.
 """
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import pytest
 
 from tests.support.federation import Federation
 from tests.support.hospital import Site
-from tests.support.keys import write_certificates
+from tests.support.keys import write_server_certificate
 from tests.support.planted_worker import plant
 from tests.support.processes import wait_until
 from tests.support.relay import Line
@@ -270,14 +269,12 @@ def test_a_certificate_that_expires_in_mid_run_costs_the_time_until_it_is_renewe
     with faulty("certificate expired in the fusion, renewed", baseline) as fault:
         running, keys = fault.running, fault.running.ca.parent
         fault.reaches("fusion", 0)
-        good = keys.with_name("good")
-        shutil.copytree(keys, good)
-        write_certificates(keys, days=-1 / 48)
+        write_server_certificate(keys, -1 / 48)
         running.link.kill()
         running.link.start()
         for site in running.sites.values():
             wait_until(partial(_has_given_up, site), 120.0, f"the surrender of {site.name}")
-        shutil.copytree(good, keys, dirs_exist_ok=True)
+        write_server_certificate(keys, 30)
         running.link.stop()
         running.link.start()
         running.wait_healthy()

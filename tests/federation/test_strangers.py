@@ -1,6 +1,5 @@
 """Who is not let in by a SuperLink, and what each of them sees; a site's own node beside them."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bare_link import BareLink
-from tests.support.keys import site_node_key, write_certificates
+from tests.support.keys import site_node_key, write_certificates, write_server_certificate
 from tests.support.processes import BIN, Process, free_port, wait_until
 
 pytestmark = pytest.mark.slow
@@ -74,10 +73,7 @@ def test_only_the_admitted_key_over_the_federations_own_tls_gets_in(link: BareLi
 def test_a_certificate_that_has_expired_is_told_and_a_new_one_lets_the_site_in_again(
     link: BareLink,
 ) -> None:
-    good = link.tls.with_name("good")
-    shutil.copytree(link.tls, good)
-    write_certificates(link.tls, days=-1 / 48)  # of another authority, whose root is handed out
-    shutil.copyfile(link.tls / "ca.crt", link.nodes / "ca.crt")
+    write_server_certificate(link.tls, -1 / 48)
     link.process.stop()
     link.start()
     north = admitted(link, "north-node")
@@ -85,8 +81,7 @@ def test_a_certificate_that_has_expired_is_told_and_a_new_one_lets_the_site_in_a
         north.start()
         wait_until(lambda: not north.is_alive, _SEEN_S, "the node's end")
         assert "certificate has expired" in north.text()
-        shutil.copytree(good, link.tls, dirs_exist_ok=True)
-        shutil.copyfile(link.tls / "ca.crt", link.nodes / "ca.crt")
+        write_server_certificate(link.tls, 30)
         link.process.stop()
         link.start()
         north.start()

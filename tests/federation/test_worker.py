@@ -1,13 +1,17 @@
 """The life of a real worker process: started, watched, approved for, stopped, killed, and back."""
 
 import json
+import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from client.egress.log import EgressLog
 from client.relay import relay
+from common.asks import CensusTold
 from common.log_head import split_head
 from common.troubles import Trouble, Unanswered
 from common.wire import decode_reply
@@ -69,6 +73,20 @@ def test_it_answers_the_census(site: WorkerSite, tmp_path: Path) -> None:
     told = reply.told.model_dump()
     assert sum(sum(counts.values()) for counts in told["examples"].values()) == IMAGES
     assert set(told["weights"]) == {b.architecture for b in STUDY.network.backbones}
+
+
+def test_it_answers_a_rehearsal_from_generated_images(site: WorkerSite, tmp_path: Path) -> None:
+    log, apart = site.config.state / "egress.jsonl", site.config.state / "rehearsal"
+    before = log.read_bytes() if log.exists() else b""
+    grid = CarrierGrid({NAME: site.socket})
+    coordinator = Coordinator(tmp_path, grid, STUDY, site.key, run="c")  # as the run's before
+    coordinator.rounds.rehearsal = True
+    reply = coordinator.ask(census(STUDY, "c"))
+    assert reply is not None
+    assert isinstance(reply.told, CensusTold)
+    assert reply.told.examples["train"] == dict.fromkeys(STUDY.labels.classes, 8)
+    assert (log.read_bytes() if log.exists() else b"") == before
+    assert len(list(EgressLog(apart / "egress.jsonl"))) == 1
 
 
 def test_what_one_run_computed_is_there_for_the_next(site: WorkerSite, tmp_path: Path) -> None:
@@ -143,3 +161,36 @@ def test_nothing_is_released_for_a_study_that_was_withdrawn_meanwhile(site: Work
     assert reply.status == "refused"
     assert "not approved" in reply.problem
     assert not [line for line in site.released() if line[0] == "withdrawn"]
+
+
+def test_a_withdrawal_by_command_ends_the_work_within_seconds_and_both_ends_are_told(
+    site: WorkerSite, tmp_path: Path
+) -> None:
+    study = worker_study("ended", head_epochs=10**7)
+    site.approve(study, "ended.yaml")
+    grid = CarrierGrid({NAME: site.socket})
+    coordinator = Coordinator(tmp_path, grid, study, site.key, run="ended")
+    asking = threading.Thread(target=coordinator.ask, args=(fit(study, 1, "ended"),))
+    asking.start()
+    site.wait_for(trains, "work")
+
+    command = [BIN / "leukofed-site", "withdraw", "ended", "--site", site.folder,
+               "--desk", site.desk]  # fmt: skip
+    done = subprocess.run(
+        list(map(str, command)), env=ENVIRONMENT, capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    assert f"Withdrawn: study ended, digest {study.digest[:12]}." in done.stdout
+    found = re.search(r"The worker stopped its work on it within (\d+) s", done.stdout)
+    assert found is not None
+    assert int(found[1]) <= 10
+
+    asking.join(60)
+    assert not asking.is_alive()
+    (loss,) = coordinator.losses()
+    assert loss["event"] == "refused"
+    assert "is not approved at this site any more: it was withdrawn" in loss["problem"]
+    (line,) = [line for line in site.passages("refused") if line.run == "ended"]
+    assert line.problem == loss["problem"]
+    assert not [line for line in site.released() if line[0] == "ended"]
+    assert site.outlook().activity == Outlook.IDLE

@@ -82,8 +82,10 @@ def test_the_three_packages_are_ours_alone() -> None:
 @pytest.mark.slow
 def test_the_wheel_holds_code_configurations_weights_and_the_page(tmp_path: Path) -> None:
     source = tmp_path / "source"  # a copy: a build leaves files behind that later builds take in
-    for folder in ("client", "common", "configs", "server", "simulations", "tests", "docs"):
-        shutil.copytree(ROOT / folder, source / folder)
+    for folder in (
+        "client", "common", "configs", "deploy", "server", "simulations", "tests", "docs",
+    ):  # fmt: skip
+        shutil.copytree(ROOT / folder, source / folder, symlinks=True)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
     subprocess.run(
@@ -95,9 +97,13 @@ def test_the_wheel_holds_code_configurations_weights_and_the_page(tmp_path: Path
     for folder, suffixes in (
         ("configs", (".yaml", ".safetensors")),
         ("server/report", (".css", ".j2")),
+        ("client/pack", (".css", ".j2")),
+        ("server/flower-app", (".toml", ".md")),  # a link to deploy/flower-app
         *((party, (".py",)) for party in ("client", "common", "server", "simulations")),
     ):
         tracked = [p for p in (ROOT / folder).rglob("*") if p.suffix in suffixes]
         assert tracked
         assert {p.relative_to(ROOT).as_posix() for p in tracked} <= names
-    assert not [name for name in names if name.startswith(("tests/", "docs/", "benchmarks/"))]
+    assert not [
+        name for name in names if name.startswith(("tests/", "docs/", "benchmarks/", "deploy/"))
+    ]

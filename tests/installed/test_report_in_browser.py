@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.report.page import render_report
-from tests.support.metrics_builder import build_metrics, federated_alone
+from tests.support.metrics_builder import build_metrics, federated_alone, with_losses
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 POLICY = """<meta http-equiv="Content-Security-Policy" \
@@ -26,11 +26,15 @@ document.body.setAttribute("data-drawn", [...document.querySelectorAll("svg")].f
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on this machine")
 @pytest.mark.parametrize("width", [1280, 500])
-@pytest.mark.parametrize("is_alone", [False, True])
-def test_the_page_is_no_wider_than_its_window(tmp_path: Path, width: int, is_alone: bool) -> None:
+@pytest.mark.parametrize("kind", ["bench", "alone", "lossy rehearsal"])
+def test_the_page_is_no_wider_than_its_window(tmp_path: Path, width: int, kind: str) -> None:
     page = tmp_path / "report.html"
     metrics = build_metrics(sites=("a-hospital-with-a-long-name", "b", "c"))
-    text = render_report(federated_alone(metrics) if is_alone else metrics)
+    if kind != "bench":
+        metrics = federated_alone(metrics)
+    if kind == "lossy rehearsal":
+        metrics = with_losses(metrics).model_copy(update={"rehearsal": True})
+    text = render_report(metrics)
     # The page lets no script run; ours is let in for the test alone.
     assert POLICY in text
     measured = text.replace(POLICY, "").replace("</body>", f"{MEASURE}</body>")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from flwr.app import Context, Message, RecordDict
 
-from client.app import SOCKET_VARIABLE, app
+from client.app import app
+from client.sockets import SOCKET_VARIABLE
 from common.flower import from_records, to_records
 from simulations.engines.inprocess import LoopbackGrid
 

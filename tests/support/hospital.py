@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from client.app import SOCKET_VARIABLE
+from client.sockets import SOCKET_VARIABLE
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
 from simulations.prepare import Prepared

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from common.figures import CurvePoint, SiteData, SiteScores, gain, summary
+from common.figures import Attendance, CurvePoint, Mark, SiteData, SiteScores, gain, summary
 from common.metrics import Arms, ModelArm, RunMetrics, Scores, model_arm, scores_from_counts
 from common.seeds import stream
 from common.statistics.counts import EvaluationCounts, tally
 from common.study.schema import LabelSet, Study
+from server.attendance import rounds_lost
 
 CLASSES = ("Benign", "Early", "Pre", "Pro")
 SITES = ("north", "south", "west")
@@ -127,6 +128,7 @@ def build_metrics(
         },
         seconds_total=754.0,
         arm_seconds={"federated": 320.5, "pooled": 250.0, "linear_probe": 4.2, "colour_only": 0.6},
+        participation=_participation(sites),
         curves=_curves(),
         digests=dict.fromkeys(("tails", "heads", "fusion", "booster"), study.digest[::-1]),
         initial_model=study.digest,
@@ -134,6 +136,35 @@ def build_metrics(
         settings=study.model_dump(mode="json"),
     )  # fmt: skip
     return metrics.model_copy(update=changes)
+
+
+def with_losses(metrics: RunMetrics) -> RunMetrics:
+    """Let the last site miss rounds of training, each for another reason, and the evaluation."""
+    site = list(metrics.data)[-1]
+    held = {phase: list(rounds) for phase, rounds in metrics.participation.items()}
+    for phase, number, mark in (
+        ("backbones", 2, "late"), ("backbones", 3, "missing"), ("fusion", 1, "refused"),
+        ("booster", 2, "rejected"), ("evaluation", 0, "left out"),
+    ):  # fmt: skip
+        before = held[phase][number]
+        held[phase][number] = Attendance(round=before.round, sites={**before.sites, site: mark})
+    participation = {phase: tuple(rounds) for phase, rounds in held.items()}
+    lost = rounds_lost(participation)
+    return metrics.model_copy(
+        update={"participation": participation, "lost": lost, "complete": False}
+    )
+
+
+def _participation(sites: tuple[str, ...]) -> dict[str, tuple[Attendance, ...]]:
+    rounds = {
+        "census": range(1, 2), "backbones": range(8), "fusion": range(7), "booster": range(1, 7),
+        "calibration": range(1, 2), "evaluation": range(1, 2),
+    }  # fmt: skip
+    all_there: dict[str, Mark] = dict.fromkeys(sites, "answered")
+    return {
+        phase: tuple(Attendance(round=number, sites=all_there) for number in numbers)
+        for phase, numbers in rounds.items()
+    }
 
 
 def federated_alone(metrics: RunMetrics) -> RunMetrics:

@@ -12,7 +12,8 @@ import grpc
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
-from client.app import SOCKET_VARIABLE, app
+from client.app import app
+from client.sockets import PULSE_VARIABLE, SOCKET_VARIABLE
 from common.flower import (
     HEAD,
     MESSAGE_TYPE,
@@ -73,6 +74,17 @@ def test_the_workers_bytes_are_the_reply(
         reply = carried(to_records(sent, 150))
     assert not reply.has_error()
     assert from_records(reply) == answer
+
+
+def test_signs_of_life_are_put_down_where_the_site_says(
+    socket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulse = socket.with_name("pulse")
+    monkeypatch.setenv(PULSE_VARIABLE, str(pulse))
+    carried(RecordDict())
+    assert pulse.exists()
+    monkeypatch.setenv(PULSE_VARIABLE, str(socket.with_name("no") / "folder"))
+    assert word_of(carried(RecordDict())) == Trouble.NOT_A_REQUEST.value
 
 
 def test_the_workers_refusal_is_carried_as_its_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,36 @@ def test_a_lazy_group_imports_a_command_only_to_call_it() -> None:
     assert isinstance(call(group, "absent").exception, ModuleNotFoundError)
 
 
+def told_of(folder: Path) -> list[str]:
+    return [f"{folder.name} ends soon"]
+
+
+@click.command()
+@click.option("--site", type=click.Path(path_type=Path))
+def with_folder(site: Path | None) -> None:
+    """Work on a folder."""
+    click.echo(f"at {site}")
+
+
+@click.command()
+def without_folder() -> None:
+    """Work on none."""
+    click.echo("at work")
+
+
+def test_whoever_works_on_a_folder_is_told_first_what_is_to_be_told_of_it() -> None:
+    here = __name__
+    group = LazyGroup(
+        rooms={name: (f"{here}:{name}", "") for name in ("with_folder", "without_folder")},
+        notices=("site", f"{here}:told_of"),
+    )
+    for _ in range(2):  # once each time, however often the command was looked up
+        result = call(group, "with_folder", "--site", "north")
+        assert (result.stdout, result.stderr) == ("at north\n", "Warning: north ends soon\n")
+    for words in (("with_folder",), ("without_folder",)):
+        assert call(group, *words).stderr == ""
+
+
 def test_this_installation_is_whole() -> None:
     check_installation()
 

@@ -61,3 +61,19 @@ def test_a_split_that_is_not_by_patient_is_said(grouping: str) -> None:
 def test_generated_images_are_said() -> None:
     assert "generated images" in model_card(STUDY, replace(ACCOUNT, is_synthetic=True))
     assert "generated images" not in model_card(STUDY, ACCOUNT)
+
+
+def test_a_run_that_lost_sites_is_told_before_anything_else() -> None:
+    text = model_card(STUDY, replace(ACCOUNT, losses="Of 11 rounds: 5 without west"))
+    assert text.splitlines()[:4] == [
+        "# Model card: trial", "",
+        "**Incomplete: not every site took part in every round.** Of 11 rounds: 5 without west.",
+        "",
+    ]  # fmt: skip
+    assert "Incomplete" not in model_card(STUDY, ACCOUNT)
+
+
+def test_a_rehearsal_cannot_be_taken_for_a_model() -> None:
+    text = model_card(STUDY, replace(ACCOUNT, is_rehearsal=True, is_synthetic=True))
+    assert text.startswith("# Rehearsal, generated images: trial\n\n**This is what a rehearsal")
+    assert "Rehearsal" not in model_card(STUDY, replace(ACCOUNT, is_synthetic=True))

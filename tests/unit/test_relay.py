@@ -50,6 +50,13 @@ def test_a_reply_arrives_as_it_was_given(size: int) -> None:
         assert relay(message(), worker.socket) == reply
 
 
+def test_every_piece_is_a_sign_of_life() -> None:
+    signs: list[None] = []
+    with Worker(lambda data: bytes(5 << 20)) as worker:
+        relay(message(), worker.socket, pulse=lambda: signs.append(None))
+    assert len(signs) > 2  # the attempt, and more than one piece
+
+
 def test_a_large_request_arrives_as_it_was_sent() -> None:
     arrays = {"w": np.random.default_rng(3).random(3_700_001)}
     asked = request(parts={"model": digest_arrays(arrays)})

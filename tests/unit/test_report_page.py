@@ -14,7 +14,13 @@ from common.figures import Interval, Number
 from common.metrics import Arms, RunMetrics, Scores, model_arm
 from common.statistics.counts import no_counts
 from server.report.page import render_report, write_report
-from tests.support.metrics_builder import CLASSES, SITES, build_metrics, federated_alone
+from tests.support.metrics_builder import (
+    CLASSES,
+    SITES,
+    build_metrics,
+    federated_alone,
+    with_losses,
+)
 
 DASH = "\u2013"
 MEASURES = ("macro_f1", "accuracy", "macro_auc")
@@ -475,3 +481,39 @@ def test_a_full_disk_leaves_the_old_report_whole(bare: RunMetrics, tmp_path: Pat
         write_report(bare, path)
     assert path.read_text() == "the old report"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_took_part_is_a_table_of_sites_and_rounds(metrics: RunMetrics, page: Element) -> None:
+    rows = table(page, "Table of who took part")
+    assert rows[0] == ["Site", "Rounds", *metrics.participation]
+    assert rows[1][:6] == ["1", "0", "1", "2", "3", "4"]
+    assert [row[:3] for row in rows[2:]] == [[site, "24 of 24", "●answered"] for site in SITES]
+    assert {cell for row in rows[2:] for cell in row[2:]} == {"●answered"}
+    assert "Every site took part in every round." in text(page)
+    assert "Incomplete" not in text(page)
+
+
+def test_a_run_that_lost_sites_says_so_first(metrics: RunMetrics) -> None:
+    page = read(with_losses(metrics.model_copy(update={"synthetic": False})))
+    (banner,) = page.findall('.//p[@class="banner"]')
+    assert text(banner).startswith(
+        "Incomplete: not every site took part in every round. Of 24 rounds: 5 without west."
+    )
+    (headline,) = page.findall('.//p[@class="headline"]')
+    assert text(headline).startswith("Incomplete run. Federated macro F1")
+    (last,) = table(page, "Table of who took part")[-1:]
+    assert last[:2] == ["west", "19 of 24"]
+    assert [cell for cell in last[2:] if cell != "●answered"] == [
+        "◑late", "○missing", "⊘refused", "\N{MULTIPLICATION SIGN}rejected", "·left out",
+    ]  # fmt: skip
+    (title,) = page.findall(".//title")
+    assert text(title).startswith("Incomplete: trial")
+
+
+def test_a_rehearsal_says_what_it_is_first(metrics: RunMetrics) -> None:
+    page = read(metrics.model_copy(update={"rehearsal": True, "participation": {}}))
+    (banner,) = page.findall('.//p[@class="banner"]')
+    assert text(banner).startswith("Rehearsal, generated images. The real sites took part")
+    (headline,) = page.findall('.//p[@class="headline"]')
+    assert text(headline).startswith("Rehearsal, generated images. Federated macro F1")
+    assert not page.findall('.//section[@id="attendance"]')  # as of metrics from before

@@ -1,5 +1,6 @@
 import pytest
 
+from common.sizes import size
 from server.report import words
 
 DASH = "\u2013"
@@ -49,7 +50,7 @@ def test_span() -> None:
     ],
 )
 def test_size_is_in_powers_of_1000(count: int, written: str) -> None:
-    assert words.size(count) == written
+    assert size(count) == written
 
 
 @pytest.mark.parametrize(

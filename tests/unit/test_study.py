@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from common.errors import ConfigError
 from common.study.phases import PHASE_ORDER, BoosterPhase, FusionPhase
-from common.study.schema import LabelSet, Study, load_study
+from common.study.schema import PROTOCOL, LabelSet, Study, load_study
 from common.yaml_file import dump_yaml
 
 LEAST = {
@@ -65,7 +65,7 @@ def test_every_setting_changes_the_digest(change: dict[str, Any]) -> None:
         ({"quorum": 3}, "quorum 3 exceeds the 2 sites listed"),
         ({"labels": {"name": "one", "classes": ["a"]}}, "at least 2 items"),
         ({"labels": {"name": "two", "classes": ["a", "a"]}}, "a class is named twice"),
-        ({"protocol": 2}, "less than or equal to 1"),
+        ({"protocol": PROTOCOL + 1}, f"less than or equal to {PROTOCOL}"),
         ({"phases": [{"name": n} for n in reversed(PHASE_ORDER)]}, "phases must be, in this order"),
         ({"phases": [{"name": "census"}]}, "phases must be, in this order"),
         ({"initial_model": "abc"}, "should match pattern"),

@@ -2,11 +2,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import yaml
 from pydantic import Field, model_validator
 
 from common.errors import ConfigError
 from common.study.strict import Strict
-from common.yaml_file import dump_yaml, load_yaml
+from common.yaml_file import dump_yaml, load_yaml, with_value
 
 
 class Square(Strict):
@@ -164,3 +165,39 @@ def test_a_value_is_written_as_it_is_read(tmp_path: Path) -> None:
     text = dump_yaml(drawing)
     assert text.startswith("title: 'Größe: 7'\nscale: 1\n")
     assert read(tmp_path, text) == drawing
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("a: 1\nkey: null  # why\nb: 2\n", "a: 1\nkey: new  # why\nb: 2\n"),
+        ("key:\nb: 2\n", "key: new\nb: 2\n"),
+        ('# top\nkey: "old one"\n', "# top\nkey: new\n"),
+        ("key: |\n  old\n  text\nb: 2\n", "key: new\nb: 2\n"),
+        ("b: {key: 1}\n", "b: {key: 1}\nkey: new\n"),
+        ("b: 2", "b: 2\nkey: new\n"),
+    ],
+)
+def test_a_value_is_replaced_and_all_else_stays(text: str, changed: str) -> None:
+    assert with_value(text, "key", "new") == changed
+
+
+@pytest.mark.parametrize("value", ["yes", "null", "1.5", "a: b # c", "[::1]:8443", "", "AAE="])
+def test_a_replaced_value_is_read_as_the_same_text(value: str) -> None:
+    assert yaml.safe_load(with_value("key: old\n", "key", value)) == {"key": value}
+
+
+@pytest.mark.parametrize("text", ["- 1\n", "key: 1\nkey: 2\n", ""])
+def test_what_cannot_be_replaced_safely_is_not(text: str) -> None:
+    with pytest.raises(ValueError):
+        with_value(text, "key", "new")
+
+
+def test_text_of_several_lines_is_written_line_by_line(tmp_path: Path) -> None:
+    class Page(Strict):
+        text: str
+
+    for text in ("one\ntwo\n", "one\ntwo", " leading\n: odd # text\n\n", "trailing \nx"):
+        (tmp_path / "page.yaml").write_text(dump_yaml(Page(text=text)), encoding="utf-8")
+        assert load_yaml(tmp_path / "page.yaml", Page, fix="").text == text
+    assert dump_yaml(Page(text="one\ntwo\n")) == "text: |\n  one\n  two\n"

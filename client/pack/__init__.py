@@ -1,0 +1,1 @@
+"""A study's papers for a data-protection officer."""

@@ -1,0 +1,275 @@
+"""What a study will take: its exchanges, the bytes of each, disk and time at a site.
+
+What is assumed: every site stays to the end and no exchange is repeated; the booster's trees grow
+in full, so that its sums and trees are the most there can be. Where a later exchange needs what an
+earlier one computed, the cache still holds it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from common.asks import (
+    EVALUATED,
+    NEEDED_PARTS,
+    Ask,
+    BoosterAsk,
+    BoosterTold,
+    CalibrationAsk,
+    CalibrationTold,
+    CensusAsk,
+    CensusTold,
+    EvaluationAsk,
+    EvaluationTold,
+    FitAsk,
+    FitTold,
+    MomentsAsk,
+    MomentsTold,
+    Part,
+    Stage,
+    Told,
+    work_of,
+)
+from common.log_head import EMPTY, with_head
+from common.parts import Arrays
+from common.shapes import (
+    ModelShapes,
+    Shapes,
+    block_bytes,
+    booster_rules,
+    calibration_shapes,
+    evaluation_shapes,
+    forest_shapes,
+    level_shapes,
+    moment_shapes,
+    update_shapes,
+)
+from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
+from common.study.schema import Study
+from common.wire import Reply, Request, Step, encode_reply, encode_request
+
+Images = Mapping[Part, int]
+"""A site's images by part."""
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+_TRAINED: Mapping[Stage, tuple[str, ...]] = {
+    "heads": ("heads",), "tails": ("heads", "tails"), "fusion": ("fusion",),
+}  # fmt: skip
+_NO_DIGEST = "0" * 64
+_EMPTY_BLOCK = block_bytes({})
+_COUNT = 5000  # a number of usual length, in the messages whose size is worked out
+_SOFTWARE = dict.fromkeys(
+    ("leukofed", "torch", "torchvision", "timm", "xgboost", "numpy"), "10.20.30"
+)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One exchange of a study."""
+
+    phase: PhaseName
+    round: int
+    exchange: int
+    ask: Ask
+    renewed: tuple[str, ...] = ()
+    """The parts of the model that the exchange before it, or the coordinator, made anew."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """An exchange, and its bytes at one site."""
+
+    planned: Planned
+    down: int
+    up: int
+
+
+def planned_exchanges(study: Study) -> Iterator[Planned]:
+    """Yield the exchanges of a study, in order."""
+    yield Planned("census", 1, 0, CensusAsk())
+    backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
+    stages: list[Stage] = ["heads" for _ in range(backbones.head_rounds)]
+    stages += ["tails" for _ in range(backbones.tail_rounds)]
+    dense: list[Stage] = ["fusion" for _ in range(fusion.rounds)]
+    yield from _training("backbones", stages, (), "moments")
+    trained = [part for stage in stages[-1:] for part in _TRAINED[stage]]
+    yield from _training("fusion", dense, trained, "fusion-moments")
+    booster = study.phase(BoosterPhase)
+    for round_ in range(1, booster.rounds + 1):
+        before = ("booster", *(("fusion",) if round_ == 1 else ()))
+        for level in range(booster.depth):
+            renewed = ("booster-partial", *(before if level == 0 else ()))
+            yield Planned("booster", round_, level, BoosterAsk(level=level), renewed)
+    yield Planned("calibration", 1, 0, CalibrationAsk(), ("booster",))
+    temperatures = {"booster": 1.2345678901234567, "softmax": 1.2345678901234567}
+    for number, part in enumerate(EVALUATED):
+        ask = EvaluationAsk.model_validate({"part": part, "temperatures": temperatures})
+        yield Planned("evaluation", 1, number, ask)
+
+
+def traffic(study: Study, shapes: ModelShapes) -> list[Traffic]:
+    """Work out the bytes that each exchange carries to and from one site."""
+    versions: dict[str, int] = {}
+    held: dict[str, int] = {}
+    found = []
+    for planned in planned_exchanges(study):
+        for part in planned.renewed:
+            versions[part] = versions.get(part, 0) + 1
+        needed = NEEDED_PARTS[work_of(planned.ask)]
+        travelling = [part for part in needed if held.get(part) != versions.get(part, 0)]
+        held |= {part: versions.get(part, 0) for part in needed}
+        down = _request_bytes(study, shapes, planned, travelling)
+        found.append(Traffic(planned, down, _reply_bytes(study, shapes, planned)))
+    return found
+
+
+def shared_out(images: int, study: Study) -> Images:
+    """Share out a site's images among the parts, as the study's split does."""
+    split = study.data.split
+    validation, test = round(images * split.validation), round(images * split.test)
+    return {"train": images - validation - test, "validation": validation, "test": test}
+
+
+def cache_bytes(study: Study, shapes: ModelShapes, images: Images) -> int | None:
+    """Return the disk that a site's cache takes in the end; None where shapes do not tell.
+
+    Activations of every view, float16, and the features, float32, of the initial tails and of the
+    final ones. (Features of the tails in between are not kept.)
+    """
+    if shapes.view_bytes is None:
+        return None
+    training = images["train"] * study.phase(BackbonesPhase).views
+    rows = training + images["validation"] + images["test"]
+    features = 4 * shapes.width
+    return rows * (shapes.view_bytes + features) + (training + images["validation"]) * features
+
+
+def amount_of_work(planned: Planned, study: Study, images: Images) -> int:
+    """Return how many images, or views of them, an exchange has a site work on; at least 1."""
+    ask, views = planned.ask, study.phase(BackbonesPhase).views
+    if ask.kind == "census":
+        amount = sum(images.values())
+    elif ask.kind == "evaluation":
+        amount = images[ask.part]
+    elif ask.kind == "calibration":
+        amount = images["validation"]
+    elif ask.kind == "fit" and ask.stage == "tails":
+        amount = images["train"] * study.phase(BackbonesPhase).tail_epochs
+    elif planned.phase == "fusion" and ask.kind == "moments":
+        amount = images["train"]
+    else:
+        amount = images["train"] * views
+    return max(1, amount)
+
+
+def paced_as(study: Study) -> Iterator[tuple[Planned, str]]:
+    """Yield every exchange with a name for its kind of work; equal names cost alike.
+
+    The first round of a kind stands apart: it computes what later ones find in the cache.
+    """
+    seen = set()
+    for planned in planned_exchanges(study):
+        name = work_of(planned.ask)
+        if planned.ask.kind == "moments":
+            yield planned, f"{name} {planned.phase}"
+        elif planned.ask.kind == "evaluation":
+            yield planned, f"{name} {planned.ask.part}"
+        else:
+            again = " again" if name in seen else ""
+            yield planned, f"{name}{again}"
+        seen.add(name)
+
+
+def _training(
+    phase: PhaseName, stages: Sequence[Stage], trained: Sequence[str], moments: str
+) -> Iterator[Planned]:
+    """Yield a phase's moments and rounds; `trained` is what the phase before renewed last."""
+    yield Planned(phase, 0, 0, MomentsAsk(), tuple(trained))
+    renewed: tuple[str, ...] = (moments,)
+    for number, stage in enumerate(stages, start=1):
+        yield Planned(phase, number, 0, FitAsk(stage=stage), renewed)
+        renewed = _TRAINED[stage]
+
+
+def _step(study: Study, planned: Planned) -> Step:
+    return Step(
+        study=_NO_DIGEST,
+        run=f"{study.name}-20260101-120000.federated",
+        phase=planned.phase,
+        round=planned.round,
+        exchange=planned.exchange,
+        site=max(study.sites, key=len),
+    )
+
+
+def _request_bytes(
+    study: Study, shapes: ModelShapes, planned: Planned, travelling: Sequence[str]
+) -> int:
+    parts = dict.fromkeys(NEEDED_PARTS[work_of(planned.ask)], _NO_DIGEST)
+    # The names of what travels stand in the header; empty parts put nothing into the block.
+    nothing: dict[str, Arrays] = {part: {} for part in travelling}
+    empty = Request(_step(study, planned), planned.ask, parts, nothing)
+    arrays = {
+        f"{part}/{name}": shape
+        for part in travelling
+        for name, shape in _part_shapes(study, shapes, planned, part).items()
+    }
+    return len(encode_request(empty)) - _EMPTY_BLOCK + block_bytes(arrays)
+
+
+def _part_shapes(study: Study, shapes: ModelShapes, planned: Planned, part: str) -> Shapes:
+    if part == "moments":
+        return shapes.moments()
+    if part == "fusion-moments":
+        return shapes.fusion_moments()
+    rules = booster_rules(study, shapes)
+    if part == "booster":
+        rounds = study.phase(BoosterPhase).rounds
+        grown = planned.round - 1 if planned.phase == "booster" else rounds
+        return forest_shapes(grown * rules.trees, 2 ** (rules.depth + 1) - 1)
+    if part == "booster-partial":
+        return forest_shapes(rules.trees, 2 ** (planned.exchange + 1) - 1)
+    return shapes.parts[part]
+
+
+def _reply_bytes(study: Study, shapes: ModelShapes, planned: Planned) -> int:
+    told, arrays = _answer(study, shapes, planned)
+    empty = Reply(_step(study, planned), _NO_DIGEST, "done", told, seconds=12.345678901234567)
+    body = len(encode_reply(empty)) - _EMPTY_BLOCK + block_bytes(arrays)
+    return len(with_head(b"", EMPTY)) + body
+
+
+def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, Shapes]:
+    ask = planned.ask
+    match ask.kind:
+        case "census":
+            return _census(study), {}
+        case "moments":
+            return MomentsTold(examples=_COUNT), moment_shapes(shapes)
+        case "fit":
+            told = FitTold(
+                examples=_COUNT, loss_sum=1234.5678901234567, validation_examples=_COUNT,
+                validation_correct=_COUNT, validation_loss_sum=1234.5678901234567,
+            )  # fmt: skip
+            return told, update_shapes(shapes, _TRAINED[ask.stage])
+        case "booster":
+            rules = booster_rules(study, shapes)
+            return BoosterTold(examples=_COUNT), level_shapes(rules, ask.level)
+        case "calibration":
+            return CalibrationTold(examples=_COUNT), calibration_shapes()
+        case "evaluation":
+            return EvaluationTold(examples=_COUNT, withheld=()), evaluation_shapes(study)
+
+
+def _census(study: Study) -> CensusTold:
+    counts = dict.fromkeys(study.labels.classes, _COUNT)
+    return CensusTold(
+        examples=dict.fromkeys(PARTS, counts),
+        withheld=dict.fromkeys(PARTS, ()),
+        fewest_examples=5,
+        groups=dict.fromkeys(PARTS, _COUNT),
+        grouped_by="patient",
+        excluded={},
+        weights={backbone.architecture: _NO_DIGEST for backbone in study.network.backbones},
+        software=_SOFTWARE,
+        numerics={"precision": "bfloat16", "channels_last": True, "threads": 16},
+    )

@@ -1,0 +1,130 @@
+"""What leaves a site and what threatens it, in words: one source for docs, commands and pages."""
+
+from dataclasses import dataclass
+
+from common.study.phases import PhaseName
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Something that leaves a site in a phase."""
+
+    phase: PhaseName
+    what: str
+    form: str
+
+
+LEAVES = (
+    Leaving(
+        "census",
+        "examples per part and class (small counts withheld, their classes named, and the limit), "
+        "groups per part and the column that groups, exclusions by reason; digests of the frozen "
+        "weights; software versions, precision and threads",
+        "integers and short words",
+    ),
+    Leaving(
+        "backbones",
+        "once, sums of the features and their squares; each round what training changed",
+        "int64 sums; float16 differences",
+    ),
+    Leaving(
+        "backbones",
+        "with it: training and validation examples, losses summed, validation images rightly "
+        "classified",
+        "numbers",
+    ),
+    Leaving(
+        "fusion",
+        "the same, of the dense layers",
+        "int64 sums; float16 differences; numbers",
+    ),
+    Leaving(
+        "booster",
+        "gradient and hessian sums per node, feature and bin; number of rows",
+        "int64 sums",
+    ),
+    Leaving(
+        "calibration",
+        "log-loss sums over a grid of temperatures; number of images",
+        "int64 sums",
+    ),
+    Leaving(
+        "evaluation",
+        "confusion, score histograms, calibration bins, losses, and bootstrap replicates of the "
+        "counts; classes withheld",
+        "int64 counts",
+    ),
+)
+NEVER = "Images, file names and patients never leave."
+NO_EPSILON = "No differential privacy is applied yet and no epsilon is claimed."
+
+DOES: dict[PhaseName, str] = {
+    "census": "reads every image once; counts examples by class and part, and proves that the "
+    "frozen weights are the agreed ones",
+    "backbones": "passes every view of every training image through the frozen networks once, "
+    "keeps the result in the cache, and trains what comes after them",
+    "fusion": "trains the two dense layers on the networks' features",
+    "booster": "adds up gradients per node and bin, from which the coordinator grows trees",
+    "calibration": "adds up losses on the validation images, from which a temperature is chosen",
+    "evaluation": "predicts the test and the validation images, and counts",
+    "release": "nothing is asked of this site; the coordinator writes the model's bundle",
+}
+"""What a site does in each phase."""
+
+
+@dataclass(frozen=True)
+class Threat:
+    """Someone who could do harm to a site."""
+
+    who: str
+    what: str
+    """What they can do."""
+    guard: str
+    """What stands against it, and what remains."""
+
+
+THREATS = (
+    Threat(
+        "the coordinator, by its signing key",
+        "ask what an approved study asks, round by round, each step once in a run; and that in as "
+        "many runs as the hospital allows (`limits.most_runs`)",
+        "the worker runs approved studies only, digest for digest; the site file's limits; "
+        "`leukofed-site withdraw` ends a study at once",
+    ),
+    Threat(
+        "the coordinator, by what it receives",
+        "read this site's own update, not only the sum of all; work out something of training "
+        "images from it",
+        "nothing technical yet: no noise is added and sums are not masked. The agreement between "
+        "the parties must forbid it",
+    ),
+    Threat(
+        "whoever controls the carrier, or the network",
+        "fall silent; keep, repeat or mix up what the coordinator signed, which gets the same "
+        "bytes again or none; see what passes, unless it is only the network",
+        "a signature on every request; TLS on the way. The carrier sees the replies, but neither "
+        "images nor the site's records",
+    ),
+    Threat(
+        "a stranger who reaches the coordinator's port",
+        "nothing at a site; at the coordinator try to pass for one",
+        "the coordinator's front knows the keys of admitted sites and answers nobody else",
+    ),
+    Threat(
+        "whoever can run code as the carrier's user",
+        "the same: that user can read neither images nor the site's records",
+        "the worker is another user's process and has no network; an import guard refuses code "
+        "that was not installed here",
+    ),
+    Threat(
+        "other hospitals, and whoever receives the released model",
+        "study the model, which may remember something of its training images",
+        "they receive no single site's update; of two sites, each can work out the other's. Rare "
+        "images can be left out of the manifest",
+    ),
+    Threat(
+        "the hospital's administrators",
+        "everything; `leukofed-site status` shows them what the worker is at",
+        "the hospital's own rules; a chained log shows what left, and whether a line was changed",
+    ),
+)

@@ -1,0 +1,114 @@
+"""A run followed on a terminal, live, or line by line where the output is no terminal."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from common.errors import RunStopped
+from server.federation import Federation
+from server.lookout import Lookout
+from server.operations import submit, wait_until_begun
+from server.standing import Standing, standing
+from server.status import Status
+from server.status_view import page
+
+_LOOK_EVERY_S = 2.0
+_AGAIN = "`leukofed-server status --watch`"
+
+
+def follow(federation: Federation, run: str, console: Console) -> Status:
+    """Show a run until it ends; return how it stood last.
+
+    Raises:
+        RunStopped: it stopped by itself.
+    """
+    with Lookout(federation, run) as lookout:
+        status = (_live if console.is_terminal else _lines)(federation.runs / run, lookout, console)
+    found = status.run
+    if found is not None and found.state == "stopped" and status.attention:
+        raise RunStopped(f"{run} stopped: {found.why}", fix=found.fix)
+    return status
+
+
+def see_through(federation: Federation, one: Standing, console: Console, *, detach: bool) -> None:
+    """Hand a run to the SuperLink, wait until it has begun, and follow it; Ctrl-C ends the view.
+
+    Args:
+        federation: whose.
+        one: the run, new or to be resumed.
+        console: shows it.
+        detach: return as soon as it has begun.
+
+    Raises:
+        LinkError: the SuperLink does not take it.
+        RunStopped: it did not begin, or stopped by itself.
+    """
+    aside = Console(stderr=True)
+    with aside.status("Handing the run to the SuperLink"):
+        flower_run = submit(federation, one)
+    try:
+        with aside.status("Waiting for the run to begin"):
+            wait_until_begun(federation, one.path, flower_run, lambda text: _say(aside, text))
+        if detach:
+            _say(console, f"It has begun. To follow it: {_AGAIN}")
+            return
+        _say(console, "It has begun. Ctrl-C ends this view, not the run.")
+        ended = follow(federation, one.run, console).run
+    except KeyboardInterrupt:
+        _say(
+            console,
+            f"The run goes on. To see it again: {_AGAIN}; to stop it: `leukofed-server stop "
+            f"{one.run}`",
+        )
+        return
+    if ended is not None:
+        _say(console, f"{one.run}: {ended.state}{f', {ended.why}' if ended.why else ''}")
+        if ended.report:
+            _say(console, f"Report: {ended.report}")
+
+
+def watch(lookout: Lookout, console: Console) -> None:
+    """Show the status of a federation until Ctrl-C."""
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        while True:
+            live.update(page(lookout.status()), refresh=True)
+            time.sleep(_LOOK_EVERY_S)
+
+
+def log_lines(run: Path, *, follow: bool) -> Iterator[str]:
+    """Yield what a run's process logged, and with `follow` what it adds until it ends."""
+    file, position = run / "progress.log", 0
+    while True:
+        is_over = not follow or not standing(run).is_active  # before the last look
+        if file.exists():
+            with file.open(encoding="utf-8", errors="replace") as log:
+                log.seek(position)
+                if text := log.read():
+                    yield text
+                position = log.tell()
+        if is_over:
+            return
+        time.sleep(_LOOK_EVERY_S / 2)
+
+
+def _live(run: Path, lookout: Lookout, console: Console) -> Status:
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            status = lookout.status()
+            live.update(page(status), refresh=True)
+            if status.run is not None and status.run.state in ("finished", "stopped"):
+                return status
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _lines(run: Path, lookout: Lookout, console: Console) -> Status:
+    for text in log_lines(run, follow=True):
+        console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+    return lookout.status()
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

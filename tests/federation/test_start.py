@@ -1,0 +1,363 @@
+"""`leukofed-server start`: front and SuperLink as real processes, seen from inside and outside."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from server.certificates import Issued, issue
+from server.control import SUPERLINK, flower_environment, flwr
+from server.federation import Federation
+from server.front import PATHS, admitted_keys, front_process
+from server.left_behind import descendants
+from server.services import Services
+from server.services_file import ServicesNow, read_services
+from server.watch import front_answers
+from tests.support.coordinator_folder import write_entry, write_folder
+from tests.support.keys import site_node_key
+from tests.support.outside import HERE, Outside, can_go_outside
+from tests.support.processes import (
+    BIN,
+    ROOT,
+    Process,
+    children,
+    command_line,
+    free_port,
+    resident_bytes,
+    wait_until,
+)
+
+HAS_NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed"),
+]
+needs_outside = pytest.mark.skipif(
+    not can_go_outside(), reason="making a network namespace and a cable to it takes root"
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A federation that is being served."""
+
+    federation: Federation
+    start: Process
+
+    @property
+    def now(self) -> ServicesNow:
+        found = read_services(self.federation)
+        assert found is not None, self.start.text()
+        return found
+
+    @property
+    def link(self) -> int:
+        number = self.now.link.pid
+        assert number is not None
+        return number
+
+    @property
+    def link_log(self) -> str:
+        return (self.federation.logs / "superlink.log").read_text(encoding="utf-8")
+
+    @property
+    def refusals(self) -> Counter[str]:
+        """What the front answered when it refused, by number."""
+        text = (self.federation.front / "front.log").read_text(encoding="utf-8")
+        return Counter(re.findall(r" (4\d\d|5\d\d) [A-Z]+ ", text))
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside | None]:
+    if not can_go_outside():
+        yield None
+        return
+    with Outside(tmp_path_factory.mktemp("outside")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def running(outside: Outside | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    hosts = ("127.0.0.1", "localhost") if outside is None else (HERE, "127.0.0.1")
+    federation = write_folder(tmp_path_factory.mktemp("coordinator") / "federation", *hosts)
+    start = Process(
+        [BIN / "leukofed-server", "start", "--federation", federation.path],
+        federation.path / "printed.log",
+    ).start()
+    try:
+        begun = time.monotonic()
+        wait_until(lambda: "ready: " in start.text() or not start.is_alive, 120, "front and link")
+        assert start.is_alive, start.text()
+        print(f"ready after {time.monotonic() - begun:.1f} s")
+        yield Running(federation, start)
+    finally:
+        start.stop(60)
+
+
+@pytest.fixture(scope="module")
+def node(
+    running: Running, outside: Outside | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Process]:
+    """An admitted site's SuperNode, on the other machine if there is one."""
+    federation, folder = running.federation, tmp_path_factory.mktemp("north")
+    key = site_node_key(folder / "node.key")
+    flwr(federation, "supernode", "register", folder / "node.pub", SUPERLINK, "--name", "north")
+    write_entry(federation, "north", key)
+    wait_until(lambda: "front reloaded" in running.start.text(), 20, "the reload")
+    wall = [] if outside is None else outside.wall()
+    address = federation.settings.address
+    found = Process(
+        [*wall, BIN / "flower-supernode", "--superlink", address, "--root-certificates",
+         federation.authority, "--auth-supernode-private-key", folder / "node.key", "--port",
+         free_port],
+        folder / "node.log",
+        {"FLWR_HOME": str(folder)},
+    ).start()  # fmt: skip
+    try:
+        wait_until(lambda: is_online(federation), 60, "the node")
+        yield found
+    finally:
+        found.close()
+
+
+def is_online(federation: Federation) -> bool:
+    nodes = flwr(federation, "supernode", "list", SUPERLINK)["nodes"]
+    return [node["status"] for node in nodes] == ["online"]
+
+
+def test_it_says_what_runs_since_when(running: Running) -> None:
+    now = running.now
+    assert (now.front.answers, now.link.answers, now.troubles) == (True, True, [])
+    assert now.front.pid == front_process(running.federation)
+    assert command_line(running.link).count("flower-superlink")
+    text = running.start.text()
+    assert f"sites reach this federation at {running.federation.settings.address}" in text
+    assert running.federation.front.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_federation_is_served_once(running: Running) -> None:
+    done = subprocess.run(
+        [str(BIN / "leukofed-server"), "start", "--federation", str(running.federation.path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "another `leukofed-server start` serves this federation" in done.stderr
+
+
+ALL_PATHS = """
+import sys, json, ssl, httpx
+from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
+base, ca, key = sys.argv[1:]
+head = {"content-type": "application/protobuf", "flwr-public-key": key}
+context = ssl.create_default_context(cafile=ca)
+with httpx.Client(base_url=base, verify=context, trust_env=False) as site:
+    found = {path: site.post(path, content=kind().SerializeToString(), headers=head).status_code
+             for (_, path), kind in PROTOBUF_REQUEST_TYPES.items()}
+    found |= {path: site.get(path).status_code for path in ("/health", "/docs", "/openapi.json")}
+print(json.dumps(found))
+"""
+
+
+@needs_outside
+def test_from_outside_nobody_reaches_more_than_a_node_calls(
+    running: Running, outside: Outside, node: Process
+) -> None:
+    settings = running.federation.settings
+    base = f"https://{settings.address}"
+    ca = running.federation.authority
+    (key,) = admitted_keys(running.federation)
+    found = json.loads(outside.python(ALL_PATHS, base, ca, key))
+    assert found.pop("/health") == 200
+    passed = {path for path, status in found.items() if status != 403}
+    assert passed == set(PATHS)  # and the SuperLink asks these for a signature:
+    assert {found[path] for path in passed} == {401}
+    for word in ("list-runs", "start-run", "stop-run", "unregister-node", "register-node"):
+        assert found[f"/v1/control/{word}"] == 403
+    assert found["/v1/runtime/acquire-task"] == 403
+    # The same request is answered where no front stands before it.
+    inside = json.loads(
+        subprocess.run(
+            [BIN / "python", "-c", ALL_PATHS.replace("TYPES.items()", "TYPES.items() "
+             "if path == '/v1/control/list-runs'"), f"https://127.0.0.1:{settings.link_port}",
+             str(ca), key],
+            capture_output=True, text=True, check=True,
+        ).stdout
+    )  # fmt: skip
+    assert inside["/v1/control/list-runs"] == 200
+    refused = outside.python(
+        "import socket, sys\n"
+        "try: socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)\n"
+        "except OSError as error: print(type(error).__name__)",
+        HERE, settings.link_port,
+    )  # fmt: skip
+    assert refused.strip() == "ConnectionRefusedError"
+
+
+@needs_outside
+def test_flowers_own_command_is_refused_from_outside(
+    running: Running, outside: Outside, tmp_path: Path
+) -> None:
+    federation = running.federation
+    text = (federation.flower_home / "config.toml").read_text(encoding="utf-8")
+    inside = f"127.0.0.1:{federation.settings.link_port}"
+    assert inside in text
+    (tmp_path / "config.toml").write_text(
+        text.replace(inside, federation.settings.address), encoding="utf-8"
+    )
+    for words in (["list", "own"], ["stop", "1", "own"]):
+        done = subprocess.run(
+            [*outside.wall(), str(BIN / "flwr"), *words, "--format", "json"],
+            env=flower_environment(tmp_path), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert '"success": true' not in done.stdout
+        assert done.returncode or '"success": false' in done.stdout
+    assert running.refusals["403"] >= 2
+
+
+FUZZ = """
+import sys, json, ssl, random, socket, time, httpx
+from collections import Counter
+host, port, ca = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+paths = sys.argv[4].split(",")
+chance, seen = random.Random(5), Counter()
+context = ssl.create_default_context(cafile=ca)
+
+def opened():
+    return context.wrap_socket(socket.create_connection((host, port), 10), server_hostname=host)
+
+with httpx.Client(base_url=f"https://{host}:{port}", verify=context, trust_env=False) as site:
+    for number in range(600):
+        body = chance.randbytes(chance.choice([0, 10, 1000, 60_000]))
+        key = chance.choice([{}, {"flwr-public-key": chance.randbytes(40).hex()}])
+        head = {"content-type": "application/protobuf"} | key
+        seen[site.post(chance.choice(paths), content=body, headers=head).status_code] += 1
+for size in (7_000_000, 50_000_000_000):
+    with opened() as line:
+        line.sendall(b"POST /v1/fleet/push-object HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: %d"
+                     b"\\r\\n\\r\\n" % size + bytes(1000))
+        seen[line.recv(12)[9:].decode()] += 1
+for number in range(50):  # nonsense where HTTP should be
+    with opened() as line:
+        line.sendall(chance.randbytes(300) + b"\\r\\n\\r\\n")
+        seen[line.recv(12)[9:].decode() or "closed"] += 1
+slow = [opened() for _ in range(100)]
+begun = time.monotonic()
+for line in slow:
+    line.sendall(b"POST /v1/fleet/push-object HTTP/1.1\\r\\nHost: x\\r\\n")
+while time.monotonic() - begun < 8:
+    for line in slow[:50]:
+        line.sendall(b"X: y\\r\\n")  # one header after the other, without end
+    time.sleep(1)
+    meanwhile = httpx.get(f"https://{host}:{port}/health", verify=context, trust_env=False)
+    seen[f"meanwhile {meanwhile.status_code}"] += 1
+for line in slow:
+    line.settimeout(10)
+    try:
+        while line.recv(1000): pass
+    except OSError as error:
+        if isinstance(error, TimeoutError): seen["still open"] += 1
+    line.close()
+seen["slow ones closed within"] = round(time.monotonic() - begun)
+print(json.dumps(seen))
+"""
+
+
+@needs_outside
+def test_nonsense_large_and_slow_requests_end_at_the_front(
+    running: Running, outside: Outside, node: Process
+) -> None:
+    settings = running.federation.settings
+    before = resident_bytes(running.link), running.link_log, running.refusals
+    found = json.loads(
+        outside.python(
+            FUZZ, HERE, settings.port, running.federation.authority, ",".join(PATHS)
+        )
+    )  # fmt: skip
+    print(f"answers: {found}; the front's: {running.refusals - before[2]}")
+    assert set(found) <= {"401", "413", "400", "closed", "meanwhile 200",
+                          "slow ones closed within"}  # fmt: skip
+    assert found["401"] >= 600
+    assert found["413"] == 2
+    assert found["slow ones closed within"] < 20
+    assert running.link_log == before[1]
+    assert resident_bytes(running.link) < before[0] + 5_000_000
+    assert (running.refusals - before[2])["401"] >= 600
+    assert is_online(running.federation)
+
+
+def test_a_renewed_certificate_drops_no_node(running: Running, node: Process) -> None:
+    federation, link = running.federation, running.link
+    told = node.text()
+    count = running.start.text().count("front reloaded")
+    # The front's alone: with a new one of its own the SuperLink would be started anew.
+    root = Issued(
+        federation.authority.read_bytes(), federation.authority.with_suffix(".key").read_bytes()
+    )
+    issue(root, federation.settings.hosts).write(federation.front_certificate)
+    wait_until(lambda: running.start.text().count("front reloaded") > count, 20, "the reload")
+    wait_until(lambda: front_answers(federation), 20, "the front")
+    time.sleep(7)  # two of the node's calls
+    assert node.is_alive
+    assert node.text() == told  # not even a reconnect
+    assert is_online(federation)
+    assert running.link == link
+
+
+def test_a_revoked_site_is_refused_by_the_front(running: Running, node: Process) -> None:
+    key = site_node_key(node.log.parent / "node.key")
+    begun = time.monotonic()
+    write_entry(running.federation, "north", key, revoked=True)
+    wait_until(lambda: not node.is_alive, 30, "the node's end")
+    print(f"cut off after {time.monotonic() - begun:.1f} s")
+    assert "terminated gracefully" in node.text()
+
+
+def test_a_stop_leaves_nothing_behind(running: Running) -> None:
+    federation = running.federation
+    number = front_process(federation)
+    assert number is not None
+    os.kill(number, signal.SIGKILL)
+    wait_until(lambda: front_process(federation) not in (None, number), 30, "another one")
+    wait_until(lambda: front_answers(federation), 30, "another front")
+    left = [running.start.pid, *descendants(running.start.pid)]
+    words = [command_line(pid) for pid in left]
+    assert any("flower-superexec" in word for word in words)
+    begun = time.monotonic()
+    assert running.start.stop(60) == 0
+    print(f"stopped after {time.monotonic() - begun:.1f} s")
+    assert [pid for pid in left if command_line(pid)] == []
+    assert read_services(federation) is None
+
+
+def test_a_superlink_without_its_executor_is_started_anew(tmp_path: Path) -> None:
+    federation = write_folder(tmp_path / "federation")
+    services, stopping = Services(federation, look_every_s=0.5, settling_s=3.0), threading.Event()
+    thread = threading.Thread(target=services.run, args=[stopping])
+    thread.start()
+    try:
+        wait_until(lambda: front_answers(federation), 60, "the front")
+        first = services.link.pid
+        assert first is not None
+        wait_until(lambda: children(first, "flower-superexec"), 30, "the SuperExec")
+        (executor,) = children(first, "flower-superexec")
+        wait_until(lambda: services.link.running_s > 3, 30, "that it has settled")
+        os.kill(executor, signal.SIGKILL)
+        begun = time.monotonic()
+        wait_until(lambda: services.link.pid not in (first, None), 60, "another SuperLink")
+        wait_until(lambda: front_answers(federation), 60, "the front")
+        print(f"back after {time.monotonic() - begun:.1f} s")
+        now = read_services(federation)
+        assert now is None or "SuperExec has died" in now.last_trouble
+    finally:
+        stopping.set()
+        thread.join()
