@@ -7,7 +7,7 @@ SCENARIO ?= $(if $(DATA),taleqani-3-sites,synthetic)
 # Two processes, each with one thread: they would fight for the cores with more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: simulate federation test check docs proto bench clean
+.PHONY: simulate federation test faults check docs proto bench clean
 
 simulate: $(INSTALLED)  ## run the federated simulation on embedded data; ends in a report
 	$(BIN)/leukofed-sim run synthetic
@@ -19,8 +19,11 @@ federation: $(INSTALLED)  ## the same as real processes, over TLS; DATA=DIR WEIG
 test: $(INSTALLED) lint packages  ## lint, types, import rules, and every test
 	$(PYTEST)
 
+faults: $(INSTALLED)  ## whole runs with every kind of fault, one after another: up to an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults -s
+
 check: $(INSTALLED) lint  ## the fast loop: as test, without the slow tests
-	$(PYTEST) -m "not slow and not real"
+	$(PYTEST) -m "not slow and not real and not faults"
 
 .PHONY: packages
 packages:  # tests use Chromium, nginx and systemd-analyze; those that lack them skip, and say so
@@ -47,6 +50,8 @@ proto: $(INSTALLED)  ## write the code of the worker's protocol anew
 bench: $(INSTALLED)  ## ratios of speed and size, on this machine
 	$(BIN)/python benchmarks/site_epoch.py
 	$(BIN)/python benchmarks/traffic.py
+	$(BIN)/python benchmarks/slow_network.py
+	$(BIN)/python benchmarks/server_memory.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

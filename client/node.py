@@ -39,7 +39,7 @@ def node_command(folder: SiteFolder, address: str) -> list[object]:
         address: the coordinator's.
     """
     return [
-        Path(sys.executable).parent / "flower-supernode",
+        sys.executable, "-P", "-m", "client.supernode",
         "--superlink", address,
         "--root-certificates", folder.authority.resolve(),
         "--auth-supernode-private-key", folder.node_key.resolve(),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from flwr.app import Array, ArrayRecord, Error, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
 from common.troubles import MEANING, Meaning, Trouble
@@ -11,7 +11,10 @@ from common.wire import WireError
 
 MESSAGE_TYPE = "query"
 """Flower's message type of every request of ours; the kind of work stands in the bytes."""
-RECORD, HEAD, BLOCK, RAW = "leukofed", "head", "block", "bytes"
+RECORD, HEAD, BLOCK, RAW, WHOLE = "leukofed", "head", "block", "bytes", "whole"
+SHORT = 2 << 20
+"""Up to so many bytes a message is one value. Each object of a message is fetched by a request of
+its own, wherever it goes: a message of one value is three objects, one of two arrays is seven."""
 _LOG = "see this site's own log"
 _REASONS = {
     ErrorCode.LOAD_CLIENT_APP_EXCEPTION: Meaning(
@@ -40,6 +43,8 @@ def to_records(data: bytes, head: int = 0) -> RecordDict:
             not. As two arrays of raw bytes they are cut into chunks apart, and Flower stores
             equal chunks once for all sites.
     """
+    if len(data) <= SHORT:
+        return RecordDict({RECORD: ConfigRecord({WHOLE: data})})
     return RecordDict({RECORD: ArrayRecord({HEAD: _raw(data[:head]), BLOCK: _raw(data[head:])})})
 
 
@@ -49,17 +54,21 @@ def from_records(message: Message) -> bytes:
     Raises:
         WireError: the message holds no such records.
     """
-    record = message.content.array_records.get(RECORD) if message.has_content() else None
+    record = message.content.get(RECORD) if message.has_content() else None
+    if isinstance(record, ConfigRecord) and set(record) == {WHOLE}:
+        data = record[WHOLE]
+        if isinstance(data, bytes):
+            return data
     if (
-        record is None
-        or set(record) != {HEAD, BLOCK}
-        or any(a.stype != RAW for a in record.values())
+        isinstance(record, ArrayRecord)
+        and set(record) == {HEAD, BLOCK}
+        and all(a.stype == RAW for a in record.values())
     ):
-        raise WireError(
-            "the Flower message holds no records of this protocol",
-            fix="compare the leukofed versions at both ends",
-        )
-    return record[HEAD].data + record[BLOCK].data
+        return record[HEAD].data + record[BLOCK].data
+    raise WireError(
+        "the Flower message holds no records of this protocol",
+        fix="compare the leukofed versions at both ends",
+    )
 
 
 def describe(error: Error) -> Meaning:

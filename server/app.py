@@ -4,6 +4,7 @@ import io
 import resource
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
@@ -40,20 +41,24 @@ def _launch_number(record: Path) -> int:
 
 
 class _Both(io.TextIOBase):
-    """Writes to a file and to this process's own output, which Flower shows as the run's log."""
+    """Writes to a file and to this process's own output, which Flower shows as the run's log.
 
-    def __init__(self, file: TextIO) -> None:
+    A disk that refuses costs the file a line; the record, which cannot spare one, tells of it.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
         """Write to both."""
         sys.stdout.write(text)
-        return self._file.write(text)
+        with suppress(OSError):
+            self._file.write(text.encode())
+        return len(text)
 
     def flush(self) -> None:
-        """Flush both."""
+        """Flush the output; the file has no buffer."""
         sys.stdout.flush()
-        self._file.flush()
 
 
 @app.main()
@@ -102,7 +107,7 @@ def _run(launch: Launch, grid: Grid, context: Context, now: NowFile) -> None:
         )
 
     with (
-        (launch.run / "progress.log").open("a", buffering=1, encoding="utf-8") as log,
+        (launch.run / "progress.log").open("ab", buffering=0) as log,
         PlainProgress(Console(file=cast(TextIO, _Both(log)), width=200)) as lines,
     ):
         run_study(

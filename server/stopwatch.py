@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from common.whole_file import write_whole
@@ -25,10 +25,15 @@ class Stopwatch:
 
     @contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Add the time spent within this context."""
+        """Add the time spent within this context.
+
+        A disk that refuses costs the account of it, and no more: what ends in the meantime tells
+        by itself why.
+        """
         start = time.monotonic()
         try:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - start
-            write_whole(self._file, f"{json.dumps(self.seconds, indent=1)}\n".encode())
+            with suppress(OSError):
+                write_whole(self._file, f"{json.dumps(self.seconds, indent=1)}\n".encode())

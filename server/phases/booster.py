@@ -50,8 +50,9 @@ def _grow_round(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, li
     """Grow one round's trees with the sites that stay to its end.
 
     A site that drops out within the round would leave its rows in its nodes' parents, so the
-    round starts again without it; in the next round it is asked again. That a round started
-    again is kept in a checkpoint: after a crash the sites must be asked the same once more.
+    round starts again without it; in the next round it is asked again. At the first level no row
+    of it is in anything yet: the round goes on without it. Who stays is kept in a checkpoint:
+    after a crash the sites must be asked the same once more.
     """
     again = conduct.facts.get("booster-again", {})
     if again.get("round") != number:
@@ -63,14 +64,22 @@ def _grow_round(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, li
             sums, accepted = _level_sums(conduct, rules, state, plan, sites, exchange)
             exchange += 1
             if len(accepted) < len(sites):
-                break
+                if state.level:
+                    break
+                sites = accepted
+                _stay(conduct, number, sites, exchange - 1)
             state = grow(rules, state, sums.sums["sums"])
         else:
             return state.partial, sorted(sites)
         sites = accepted
         conduct.watch.note(f"booster round {number} starts again with {', '.join(sites)}")
-        conduct.facts["booster-again"] = {"round": number, "sites": sites, "exchange": exchange}
-        conduct.save("booster")
+        _stay(conduct, number, sites, exchange)
+
+
+def _stay(conduct: Conduct, number: int, sites: Sequence[str], exchange: int) -> None:
+    """Keep with which sites, and at which exchange, a round begins, should it be resumed."""
+    conduct.facts["booster-again"] = {"round": number, "sites": list(sites), "exchange": exchange}
+    conduct.save("booster")
 
 
 def _level_sums(

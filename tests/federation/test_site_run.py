@@ -83,7 +83,7 @@ def test_a_site_runs_and_stops(hospital: Hospital) -> None:
     port = hospital.health_port
     wait_until(lambda: (ask_health(port) or {}).get("well"), 90, "the site's health")
     worker, node = (
-        children(hospital.run.pid, word)[0] for word in ("leukofed-site worker", "flower-supernode")
+        children(hospital.run.pid, word)[0] for word in ("leukofed-site worker", "client.supernode")
     )
     shown = status(hospital.folder)
     assert shown.startswith("idle, up for ")

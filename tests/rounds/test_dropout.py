@@ -7,6 +7,7 @@ import pytest
 from common.errors import RunStopped
 from common.figures import Mark
 from common.metrics import RunMetrics
+from common.wire import Step
 from tests.support.small_course import Course, at, since
 from tests.support.small_scenario import PHASES, SITES
 
@@ -119,3 +120,50 @@ def test_a_phase_that_ends_below_the_quorum_stops_and_goes_on_with_all(
     assert metrics.complete
     assert metrics.participation == whole.participation
     assert metrics.digests == whole.digests
+
+
+@pytest.fixture(scope="module")
+def apart(course: Course) -> RunMetrics:
+    """Run with a site that takes no part in one round of the booster."""
+    return course.run("apart", course.sites("apart"), gone={"west": at(("booster", 1))})
+
+
+def exchanges_of(course: Course, name: str, round: int) -> list[tuple[list[str], list[str]]]:
+    return [
+        (event["invited"], event["accepted"])
+        for event in course.events(name, "exchange")
+        if (event["phase"], event["round"]) == ("booster", round)
+    ]
+
+
+def test_a_site_that_is_lost_before_a_booster_round_costs_no_exchange(
+    course: Course, apart: RunMetrics
+) -> None:
+    """No row of it is in a tree yet. Lost later, it has the round begun again."""
+    both = ["north", "south"]
+    assert exchanges_of(course, "apart", 1) == [(list(SITES), both), (both, both)]
+
+    def is_lost(step: Step) -> bool:
+        return (step.phase, step.round, step.exchange) == ("booster", 1, 1)
+
+    later = course.run("later", course.sites("later"), gone={"west": is_lost})
+    assert exchanges_of(course, "later", 1) == [
+        (list(SITES), list(SITES)), (list(SITES), both), (both, both), (both, both),
+    ]  # fmt: skip
+    assert later.digests == apart.digests
+
+
+def test_a_round_that_went_on_without_a_site_is_resumed_without_it(
+    course: Course, apart: RunMetrics
+) -> None:
+    """It would else be asked another level's sums than those that the trees were grown from."""
+    sites = course.sites("resumed")
+
+    def is_lost(step: Step) -> bool:
+        return (step.phase, step.round, step.exchange) == ("booster", 1, 1)
+
+    gone = {"west": at(("booster", 1)), "north": is_lost}
+    with pytest.raises(RunStopped, match="the quorum is 2"):
+        course.run("resumed", sites, gone=gone)
+    assert course.run("resumed", sites).digests == apart.digests
+    assert not course.events("resumed", "refused")

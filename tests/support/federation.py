@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ from simulations.prepare import Prepared
 from tests.support.hospital import Site
 from tests.support.keys import write_certificates
 from tests.support.processes import BIN, ENVIRONMENT, ROOT, Process, free_port, wait_until
+from tests.support.relay import Line, Relay
 from tests.support.walls import can_wall
 
 _HEALTHY_S, _ONLINE_S, _ASK_EVERY_S = 60.0, 120.0, 15.0
@@ -45,6 +47,9 @@ class Federation:
         prepared: the study, and its sites' images.
         run: the run's folder, holding what `simulations.prepare.prepare` wrote.
         synthetic: the images were generated.
+        walls: whether to build them; by default wherever that can be done.
+        line: what lies between each site and the SuperLink, for every site its own; by default
+            they connect directly.
         launch: other settings of the launch file.
     """
 
@@ -56,6 +61,7 @@ class Federation:
         *,
         synthetic: bool = True,
         walls: bool | None = None,
+        line: Line | None = None,
         **launch: Any,
     ) -> None:
         self.folder = folder
@@ -63,6 +69,7 @@ class Federation:
         self.run = run
         self.walls = can_wall() if walls is None else walls
         self.port = 0  # chosen when the SuperLink is started for the first time
+        self.nodes: dict[str, str] = {}  # Flower's number for each site's node
         self.home = folder / "coordinator"
         self.key = self._signing_key()
         self._launch = {"synthetic": synthetic, **launch}
@@ -78,18 +85,29 @@ class Federation:
             self.home / "superlink.log",
             {"FLWR_HOME": str(self.home)},
         )  # fmt: skip
+        self.relays = (
+            {name: Relay(lambda: self.port, line) for name in prepared.study.sites}
+            if line is not None
+            else {}
+        )
+        self._lines = ExitStack()
         virtual = prepared.virtual
         images = [virtual.images, *([virtual.weights] if virtual.weights else [])]
         self.sites = {
             name: Site(
                 name, folder / "sites" / name, self._sockets / name,
-                lambda: f"127.0.0.1:{self.port}",
+                partial(self._address, name),
                 seen=[virtual.folder, *images],
                 hidden=[*images, virtual.cache.folder, virtual.folder, folder],
                 walls=self.walls,
             )
             for name in prepared.study.sites
         }  # fmt: skip
+
+    def _address(self, name: str) -> str:
+        """Return where a site finds the SuperLink."""
+        relay = self.relays.get(name)
+        return f"127.0.0.1:{relay.port if relay else self.port}"
 
     def _signing_key(self) -> Ed25519PrivateKey:
         """Return the coordinator's key; one that an earlier start made goes on to be used."""
@@ -139,11 +157,14 @@ class Federation:
             f'address = "127.0.0.1:{self.port}"\nroot-certificates = "{self.ca}"\n',
             encoding="utf-8",
         )
+        for relay in self.relays.values():
+            self._lines.enter_context(relay)
         self.link.start()
         self.wait_healthy()
         for site in self.sites.values():
             key = site.link / "node.pub"
-            self.flwr("supernode", "register", key, "own", "--name", site.name)
+            found = self.flwr("supernode", "register", key, "own", "--name", site.name)
+            self.nodes[site.name] = str(found["node-id"])
             site.start()
         self.wait_online(list(self.sites))
 
@@ -160,6 +181,7 @@ class Federation:
         with ExitStack() as ends:
             ends.callback(shutil.rmtree, self._sockets, ignore_errors=True)
             ends.callback(self.link.close)
+            ends.callback(self._lines.close)
             for site in self.sites.values():
                 ends.callback(site.close)
 

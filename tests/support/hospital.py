@@ -28,6 +28,8 @@ class Site:
             the SuperNode no images.
 
     Attributes:
+        program: what is started as the worker, with the words of `leukofed-site`; another one may
+            be planted before the start.
         carrier_wall: what stands before the SuperNode's command; before another command, it shows
             what a carrier can do.
     """
@@ -50,6 +52,7 @@ class Site:
         self.state = folder / "state"
         self.link = folder.with_name(f"{name}-link")  # the SuperNode's own folder
         self.public_key = ""
+        self.program = BIN / "leukofed-site"
         self._sockets = sockets
         self._walls = walls
         stage = sockets.with_name(f"{name}-stage")
@@ -61,14 +64,14 @@ class Site:
                 CARRIER_USER, stage / "carrier", [self.link], network=True, hidden=hidden
             )
         self.worker = Process(
-            [*as_worker, BIN / "leukofed-site", "worker", "--site-file", folder / "site.yaml",
+            [*as_worker, lambda: self.program, "worker", "--site-file", folder / "site.yaml",
              "--approved", folder / "approved", "--socket", self.socket],
             folder / "worker.log",
             {"HOME": str(folder)},
         )  # fmt: skip
         self.node = Process(
-            [*self.carrier_wall, BIN / "flower-supernode", "--superlink", superlink,
-             "--root-certificates", self.link / "ca.crt",
+            [*self.carrier_wall, BIN / "python", "-P", "-m", "client.supernode",
+             "--superlink", superlink, "--root-certificates", self.link / "ca.crt",
              "--auth-supernode-private-key", self.link / "node.key", "--port", free_port],
             self.link / "node.log",
             {

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -50,10 +51,17 @@ def prepared_run(
     return found, prepared, run
 
 
-def federation_of(scenario: Scenario, prepared: Prepared, run: RunFolder) -> Federation:
-    """Return the federation that computes a run; what it keeps lies in the run's folder."""
+def federation_of(
+    scenario: Scenario,
+    prepared: Prepared,
+    run: RunFolder,
+    folder: Path | None = None,
+    **settings: Any,
+) -> Federation:
+    """Return the federation that computes a run; what it keeps lies by default in its folder."""
     synthetic = scenario.data.kind == "synthetic"
-    return Federation(run.path / "federation", prepared, run, synthetic=synthetic)
+    place = folder or run.path / "federation"
+    return Federation(place, prepared, run, synthetic=synthetic, **settings)
 
 
 def conduct(federation: Federation, console: Console) -> str:
@@ -95,10 +103,15 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def main() -> None:
-    """Run it."""
+def end_by_signal() -> None:
+    """Let SIGTERM, too, end what this process has started."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+
+
+def main() -> None:
+    """Run it."""
+    end_by_signal()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenario", nargs="?", default="synthetic")
     parser.add_argument("--data", type=Path)

@@ -1,7 +1,7 @@
 """The small scenario twice: in one process, and prepared to be run by real processes."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,21 @@ def in_process(folder: Path, **scenario: Any) -> Path:
         return run_small(write_scenario(folder, **scenario), folder / "single", watch).path
 
 
-def federation(folder: Path, **scenario: Any) -> Federation:
-    """Prepare the scenario as `make federation` does, computing as `in_process` does."""
+def federation(
+    folder: Path, settings: Mapping[str, Any] | None = None, /, **scenario: Any
+) -> Federation:
+    """Prepare the scenario as `make federation` does, computing as `in_process` does.
+
+    Args:
+        folder: of all that is kept.
+        settings: of `tests.support.federation.Federation`.
+        scenario: of `tests.support.small_scenario.write_scenario`.
+    """
     numerics = folder / "numerics.json"
     numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
     places = Places(None, None, folder / "runs", folder / "cache", numerics=numerics)
     path = write_scenario(folder, **scenario)
-    return federation_of(*prepared_run(path, places, Console(stderr=True)))
+    return federation_of(*prepared_run(path, places, Console(stderr=True)), **(settings or {}))
 
 
 def digests(run: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ name: small
 study: {study}
 settings:
   name: small
+  quorum: {quorum}
   imaging: {{size: 64}}
   phases:
     backbones: {{head_rounds: 1, tail_rounds: 1, head_epochs: {head_epochs}}}
@@ -42,14 +43,17 @@ arms: [{arms}]
 """
 
 
-def write_scenario(folder: Path, *arms: str, head_epochs: int = 3) -> Path:
+def write_scenario(folder: Path, *arms: str, head_epochs: int = 3, quorum: int = 2) -> Path:
     """Write the scenario file into a folder; many `head_epochs` make a round of seconds."""
     study = Path(__file__).parents[2] / "configs" / "studies" / "synthetic.yaml"
     path = folder / "small.yaml"
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(
         _SCENARIO.format(
-            study=study, arms=", ".join(arms or ("federated",)), head_epochs=head_epochs
+            study=study,
+            arms=", ".join(arms or ("federated",)),
+            head_epochs=head_epochs,
+            quorum=quorum,
         ),
         encoding="utf-8",
     )

@@ -14,7 +14,15 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from client.app import app
 from client.sockets import PULSE_VARIABLE, SOCKET_VARIABLE
-from common.flower import HEAD, MESSAGE_TYPE, RECORD, describe, from_records, to_records
+from common.flower import (
+    HEAD,
+    MESSAGE_TYPE,
+    RECORD,
+    SHORT,
+    describe,
+    from_records,
+    to_records,
+)
 from common.troubles import MEANING, Trouble
 from common.worker_pb2 import Piece
 from simulations.engines.inprocess import LoopbackGrid
@@ -130,7 +138,7 @@ def test_nor_does_the_text_of_a_bug_of_its_own(
     [
         RecordDict(),
         RecordDict({RECORD: ConfigRecord({"epochs": 3})}),
-        RecordDict({RECORD: ArrayRecord({HEAD: to_records(b"x")[RECORD][HEAD]})}),
+        RecordDict({RECORD: ArrayRecord({HEAD: to_records(bytes(SHORT + 1))[RECORD][HEAD]})}),
     ],
 )
 def test_a_message_without_records_of_ours_is_no_request(records: RecordDict, socket: Path) -> None:

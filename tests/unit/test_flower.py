@@ -1,14 +1,26 @@
 """Bytes in Flower's records: there and back through its own serialisation."""
 
+import os
+
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, Error, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
 from common.asks import CensusAsk
-from common.flower import BLOCK, HEAD, RAW, RECORD, describe, from_records, to_records
+from common.flower import (
+    BLOCK,
+    HEAD,
+    RAW,
+    RECORD,
+    SHORT,
+    WHOLE,
+    describe,
+    from_records,
+    to_records,
+)
 from common.troubles import MEANING, Trouble
 from common.wire import Request, Step, WireError, encode_request, header_of
 from simulations.engines.inprocess import LoopbackGrid
@@ -26,8 +38,12 @@ def request_bytes(site: str, values: int = 1000) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "data", [request_bytes("north"), b"", b"x", b"LKF1\xff\xff\xff\xffshort", bytes(9)]
-)
+    "data",
+    [
+        request_bytes("north"), b"", b"x", b"LKF1\xff\xff\xff\xffshort", bytes(9),
+        request_bytes("north", 300_000),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("head", [0, 1, 5000])
 def test_bytes_survive_flowers_serialisation(data: bytes, head: int) -> None:
     message = message_of(to_records(data, head))
@@ -36,6 +52,14 @@ def test_bytes_survive_flowers_serialisation(data: bytes, head: int) -> None:
     arrived = inflate_object_from_contents(message.object_id, carried)
     assert isinstance(arrived, Message)
     assert from_records(arrived) == data
+
+
+@pytest.mark.parametrize(("size", "objects"), [(0, 3), (SHORT, 3), (SHORT + 1, 7)])
+def test_a_short_message_is_of_few_objects(size: int, objects: int) -> None:
+    """Each costs a request on the way to the SuperLink, and one on the way from there."""
+    message = message_of(to_records(os.urandom(size), 100))
+    assert len(get_all_nested_objects(message)) == objects
+    assert len(from_records(message)) == size
 
 
 def test_the_arrays_for_two_sites_are_one_chunk_to_flower() -> None:
@@ -59,6 +83,10 @@ def array(stype: str) -> Array:
         RecordDict(),
         RecordDict({"other": ArrayRecord({HEAD: array(RAW), BLOCK: array(RAW)})}),
         RecordDict({RECORD: ArrayRecord({HEAD: array(RAW)})}),
+        RecordDict({RECORD: ConfigRecord({WHOLE: "text"})}),
+        RecordDict({RECORD: ConfigRecord({WHOLE: [b"one", b"two"]})}),
+        RecordDict({RECORD: ConfigRecord({WHOLE: b"", "more": b""})}),
+        RecordDict({RECORD: MetricRecord({WHOLE: 1.0})}),
         RecordDict({RECORD: ArrayRecord({HEAD: array(RAW), BLOCK: array("numpy.ndarray")})}),
     ],
 )

@@ -51,3 +51,12 @@ def test_a_damaged_file_begins_at_zero(tmp_path: Path, content: str) -> None:
     with watch.lap("a"):
         pass
     assert set(Stopwatch(file).seconds) == {"a"}
+
+
+def test_a_disk_that_refuses_hides_nothing(tmp_path: Path) -> None:
+    watch = Stopwatch(tmp_path / "absent" / "seconds.json")
+    with pytest.raises(KeyError), watch.lap("a"):
+        raise KeyError
+    with watch.lap("a"):
+        pass
+    assert watch.seconds["a"] >= 0
