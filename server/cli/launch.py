@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
@@ -19,13 +20,7 @@ from common.commands import plain_errors
 )
 @click.option("--detach", is_flag=True, help="Return as soon as the run has begun.")
 @click.option("--yes", is_flag=True, help="Do not ask, even if sites are missing.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def launch(
     study: str,

@@ -5,19 +5,14 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--follow", is_flag=True, help="Go on until the run ends, or Ctrl-C.")
 @click.option("--flower", is_flag=True, help="Show Flower's own log of the newest launch instead.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def logs(run: str | None, follow: bool, flower: bool, federation: Path) -> None:
     """Show the log of a RUN, by default of the one at work or the newest.

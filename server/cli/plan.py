@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,13 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("study")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @click.option(
     "--images",
     type=click.IntRange(min=1),
@@ -48,7 +43,7 @@ def plan(study: str, federation: Path, images: int, mbit: float | None, as_json:
     site's seconds per image, the largest amount of work on record first, and what an exchange takes
     besides. In every exchange all wait for the slowest site.
 
-    Example: leukofed-server plan trial-1 --federation /srv/federation
+    Example: leukofed-server plan trial-1 --federation /srv/leukofed
     """
     from common.initial_model import read_initial
     from common.shapes import shapes_of

@@ -5,18 +5,13 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--detach", is_flag=True, help="Return as soon as the run has begun.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def resume(run: str | None, detach: bool, federation: Path) -> None:
     """Let a RUN go on that was stopped, or whose process died; by default the newest unfinished.

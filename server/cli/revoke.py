@@ -5,18 +5,13 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def revoke(name: str, yes: bool, federation: Path) -> None:
     """Cut the site NAME off, within ten seconds, and burn its key.

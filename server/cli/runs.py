@@ -5,17 +5,12 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects instead.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def runs(as_json: bool, federation: Path) -> None:
     """List the runs of a federation, oldest first: what became of each, and of how many sites.

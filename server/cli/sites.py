@@ -6,18 +6,13 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 _HALF = 17  # characters: a fingerprint in two lines
 
 
 @click.command()
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects instead.")
 @plain_errors
 def sites(federation: Path, as_json: bool) -> None:
