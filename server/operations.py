@@ -16,12 +16,13 @@ from common.record import Record, read_record
 from common.study.schema import Study
 from server.control import SUPERLINK, LinkError, flwr
 from server.federation import Federation
-from server.link_health import answers
+from server.health import link_answers
 from server.now import read_now
 from server.readiness import check_alone, check_quorum
 from server.site_list import SiteState, site_states
 from server.standing import DEEDS_FILE, LAUNCH_FILE, Standing, runs, standing
-from server.status import PENDING, PENDING_S
+from server.status import PENDING
+from server.watch import PENDING_S
 
 APP = Path(__file__).parent / "flower-app"
 """The application that Flower ships: a link to deploy/flower-app, whose files the wheel holds."""
@@ -75,7 +76,7 @@ def check_site_presence(federation: Federation, study: Study) -> list[str]:
         LinkError: the SuperLink does not answer.
     """
     check_alone(_really_active(federation))
-    if not answers(federation):
+    if not link_answers(federation):
         raise LinkError(
             "the SuperLink does not answer",
             fix="run `leukofed-server start`, and leave it running",

@@ -18,16 +18,15 @@ from common.supervision import BackOff, Kept
 from server.control import flower_environment, write_connection
 from server.federation import Federation
 from server.front import check_front, front_command, reload_front, write_front
+from server.health import front_answers, link_answers
 from server.left_behind import end_whole
 from server.link_database import DatabaseError, RunsNow, compact
 from server.services_file import Part, ServicesNow, services_file, write_services
 from server.watch import (
     Sight,
     Trouble,
-    front_answers,
     has_executor,
     is_idle,
-    link_answers,
     may_restart,
     seen_runs,
     sight_of_disk,

@@ -1,9 +1,6 @@
 """What `leukofed-server start` looks at every few seconds, and what follows from it."""
 
-import http.client
 import shutil
-import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,6 @@ SILENT_S = 60.0
 """A SuperLink or front that does not answer for so long is looked at as dead."""
 LEAST_FREE_BYTES = 500_000_000
 """Below this a round may not fit on the disk any more."""
-_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -93,17 +89,6 @@ def may_restart(sight: Sight) -> bool:
     return sight.runs is not None and sight.runs.active == 0
 
 
-def front_answers(federation: Federation) -> bool:
-    """Whether the SuperLink answers through the front, with a certificate that a site accepts."""
-    settings = federation.settings
-    return _is_healthy(federation.authority, settings.port, settings.hosts[0])
-
-
-def link_answers(federation: Federation) -> bool:
-    """Whether the SuperLink answers."""
-    return _is_healthy(federation.authority, federation.settings.link_port, "localhost")
-
-
 def has_executor(link: int) -> bool | None:
     """Whether a SuperLink's SuperExec is alive; None: this system does not tell.
 
@@ -163,18 +148,3 @@ def _of_the_link(sight: Sight) -> list[Trouble]:
     if sight.link_renewed:
         found.append(Trouble("renewed", "the SuperLink has a new certificate", restart=True))
     return found
-
-
-def _is_healthy(authority: Path, port: int, host: str) -> bool:
-    try:
-        context = ssl.create_default_context(cafile=authority)
-        with (
-            socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secured,
-        ):
-            secured.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            answer = http.client.HTTPResponse(secured)
-            answer.begin()
-            return answer.status == 200
-    except (OSError, http.client.HTTPException, ValueError):
-        return False

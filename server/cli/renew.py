@@ -37,6 +37,6 @@ def renew(federation: Path) -> None:
     for one in lifetimes(folder):
         click.echo(f"{one.name} ends on {one.ends:%Y-%m-%d}")
     click.echo(
-        "The front takes the new one when it is reloaded, the SuperLink when it is started anew: "
-        "start `leukofed-server start` again when no run is active."
+        "`leukofed-server start` takes them by itself: the front within seconds, the SuperLink as "
+        "soon as no run is active."
     )

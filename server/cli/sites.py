@@ -31,6 +31,7 @@ def sites(federation: Path, as_json: bool) -> None:
 
     from server.federation import Federation
     from server.site_list import ago, site_states
+    from server.status_view import open_console
 
     folder = Federation(federation)
     _ = folder.settings  # says so if this is no federation
@@ -59,5 +60,4 @@ def sites(federation: Path, as_json: bool) -> None:
             "-" if one.revoked is None else f"{one.revoked:%Y-%m-%d}",
             one.fingerprint,
         )
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 120)
+    open_console().print(table)

@@ -22,7 +22,7 @@ from common.signing import new_key, write_key
 from server.cli.main import main
 from server.control import SUPERLINK, flwr
 from server.federation import Federation
-from server.link_health import answers
+from server.health import link_answers
 from server.progress import PlainProgress
 from server.run_folder import RunFolder
 from server.sites import nodes
@@ -75,7 +75,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     running = [link]
     try:
         link.start()
-        wait_until(lambda: answers(federation), 60.0, "the SuperLink's health")
+        wait_until(lambda: link_answers(federation), 60.0, "the SuperLink's health")
         for site in SITES:
             (home / site).mkdir()
             public = site_node_key(home / site / "node.key")

@@ -19,10 +19,10 @@ from server.certificates import Issued, issue
 from server.control import SUPERLINK, flower_environment, flwr
 from server.federation import Federation
 from server.front import PATHS, admitted_keys, front_process
+from server.health import front_answers
 from server.left_behind import descendants
 from server.services import Services
 from server.services_file import ServicesNow, read_services
-from server.watch import front_answers
 from tests.support.coordinator_folder import write_entry, write_folder
 from tests.support.keys import site_node_key
 from tests.support.outside import HERE, Outside, can_go_outside
