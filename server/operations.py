@@ -4,11 +4,13 @@ A run's folder notes each launch and each stop (`server.standing.DEEDS_FILE`), s
 forgets when its database is made anew is not forgotten here.
 """
 
+import fcntl
 import getpass
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import ConfigError, LeukofedError, RunStopped
@@ -85,6 +87,28 @@ def check_site_presence(federation: Federation, study: Study) -> list[str]:
     if failure is not None:
         raise failure
     return check_quorum(study, nodes)
+
+
+@contextmanager
+def alone(federation: Federation) -> Iterator[None]:
+    """Launch or resume as no other command does meanwhile: of two at once, the second is refused.
+
+    Raises:
+        ConfigError: another run is at work, or the folder cannot be written to.
+    """
+    try:
+        federation.runs.mkdir(mode=0o700, exist_ok=True)
+        lock = (federation.runs / ".lock").open("w")
+    except OSError as error:
+        raise ConfigError(
+            f"the folder of runs cannot be written to: {error.strerror}",
+            fix="work as the federation's owner, on a disk with room",
+            local_detail=str(federation.runs),
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        check_alone(_really_active(federation))
+        yield
 
 
 def submit(federation: Federation, one: Standing) -> str:

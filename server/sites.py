@@ -155,8 +155,9 @@ def register_all(federation: Federation) -> list[str]:
         ConfigError: an entry cannot be read.
         LinkError: the SuperLink does not answer.
     """
-    there, added = nodes(federation), []
-    for site in register(federation):
+    entries = register(federation)
+    there, added = nodes(federation) if entries else {}, []
+    for site in entries:
         if site.revoked is not None:
             if site.node_id in there:
                 _unregister(federation, site)

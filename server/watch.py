@@ -38,6 +38,8 @@ class Sight:
     """Whether the SuperLink's certificate is newer than the SuperLink."""
     warnings: Sequence[str] = ()
     """Certificates that end soon, in sentences."""
+    sites_problem: str = ""
+    """Why the SuperLink could not be told which sites there are; empty: it was."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,11 @@ def _of_the_link(sight: Sight) -> list[Trouble]:
         found.append(
             Trouble("pending", f"a run has waited for {duration(sight.runs.pending_s)} and nothing "
                     "begins it", restart=True)
+        )  # fmt: skip
+    if sight.sites_problem:
+        found.append(
+            Trouble("sites", "the SuperLink may not know every admitted site: "
+                    f"{sight.sites_problem}")
         )  # fmt: skip
     if sight.link_renewed:
         found.append(Trouble("renewed", "the SuperLink has a new certificate", restart=True))

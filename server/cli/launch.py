@@ -52,7 +52,7 @@ def launch(
 
     from server.federation import Federation
     from server.following import see_through
-    from server.operations import check_site_presence
+    from server.operations import alone, check_site_presence, submit
     from server.readiness import check_admitted, proposed
     from server.run_setup import prepare_run
     from server.sites import admitted_sites
@@ -76,8 +76,10 @@ def launch(
     )
     if not yes:
         click.confirm("Launch it?", default=not missing, abort=True)
-    path = prepare_run(
-        folder, source, found, sites, run=run, rehearse=rehearse, deadline_hours=deadline_hours
-    )
-    console.print(f"Run {path.name}, in {path}", markup=False, highlight=False, soft_wrap=True)
-    see_through(folder, standing(path), console, detach=detach)
+    with Console(stderr=True).status("Handing the run to the SuperLink"), alone(folder):
+        path = prepare_run(
+            folder, source, found, sites, run=run, rehearse=rehearse, deadline_hours=deadline_hours
+        )
+        console.print(f"Run {path.name}, in {path}", markup=False, highlight=False, soft_wrap=True)
+        flower_run = submit(folder, standing(path))
+    see_through(folder, path, flower_run, console, detach=detach)

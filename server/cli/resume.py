@@ -26,7 +26,7 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
 
     from server.federation import Federation
     from server.following import see_through
-    from server.operations import check_site_presence, resumable
+    from server.operations import alone, check_site_presence, resumable, submit
     from server.run_setup import renew_keys
     from server.sites import admitted_sites
 
@@ -35,9 +35,13 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
     one = resumable(folder, run)
     with Console(stderr=True).status("Asking the SuperLink"):
         missing = check_site_presence(folder, one.study)
-    for site in renew_keys(one.path, admitted_sites(folder)):
-        console.print(f"{site} has another key than when the run was launched; it is used now")
     if missing:
         console.print(f"Missing: {', '.join(missing)}; the quorum is {one.study.quorum}")
-    console.print(f"Run {one.run}, in {one.path}", markup=False, highlight=False, soft_wrap=True)
-    see_through(folder, one, console, detach=detach)
+    with Console(stderr=True).status("Handing the run to the SuperLink"), alone(folder):
+        for site in renew_keys(one.path, admitted_sites(folder)):
+            console.print(f"{site} has another key than when the run was launched; it is used now")
+        console.print(
+            f"Run {one.run}, in {one.path}", markup=False, highlight=False, soft_wrap=True
+        )
+        flower_run = submit(folder, one)
+    see_through(folder, one.path, flower_run, console, detach=detach)

@@ -25,6 +25,7 @@ WELL = Sight(runs=RunsNow())
         ({"front_silent_s": 61.0}, "front", "see front/front.log", False),
         ({"free_bytes": LEAST_FREE_BYTES - 1}, "disk", "500 MB are free", False),
         ({"runs": None}, "blind", "does not answer", False),
+        ({"sites_problem": "an entry is damaged"}, "sites", "an entry is damaged", False),
         ({"warnings": ["it ends soon"]}, "certificate-0", "it ends soon", False),
         ({"runs": RunsNow(1), "database_bytes": 2e6}, "database", "takes 2 MB", False),
     ],
