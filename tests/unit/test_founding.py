@@ -12,7 +12,7 @@ from server.federation import Federation, Settings
 from server.founding import found
 
 SETTINGS = Settings(
-    name="trial", hosts=("leukofed.example.org", "::1"), port=9443, link_port=9000,
+    name="trial", hosts=("leukofed.example.org", "::1"), port=9443, link_port=9000, database_mb=50,
     contact='Office "North" # 1', terms="First: a sentence.\nSecond.",
 )  # fmt: skip
 
