@@ -1,8 +1,6 @@
 """The Flower ServerApp: it runs a study, or goes on with it, and writes the run's folder."""
 
-import io
 import resource
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from server.now import NowFile
 from server.progress import PlainProgress, Watch, Watches
 from server.rounds import Rounds
 from server.run_folder import RunFolder
+from server.run_log import RunLog
 
 LAUNCH = "launch"
 """The run-config key that names the launch file."""
@@ -37,23 +36,6 @@ def _launch_number(record: Path) -> int:
     events = read_record(record) if record.exists() else []
     earlier = (int(event["launch"]) for event in events if event.get("event") == "launched")
     return max(int(time.time() * 1000), 1 + max(earlier, default=0))
-
-
-class _Both(io.TextIOBase):
-    """Writes to a file and to this process's own output, which Flower shows as the run's log."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, text: str) -> int:
-        """Write to both."""
-        sys.stdout.write(text)
-        return self._file.write(text)
-
-    def flush(self) -> None:
-        """Flush both."""
-        sys.stdout.flush()
-        self._file.flush()
 
 
 @app.main()
@@ -102,8 +84,8 @@ def _run(launch: Launch, grid: Grid, context: Context, now: NowFile) -> None:
         )
 
     with (
-        (launch.run / "progress.log").open("a", buffering=1, encoding="utf-8") as log,
-        PlainProgress(Console(file=cast(TextIO, _Both(log)), width=200)) as lines,
+        RunLog(launch.run / "progress.log") as log,
+        PlainProgress(Console(file=cast(TextIO, log), width=200)) as lines,
     ):
         run_study(
             study,

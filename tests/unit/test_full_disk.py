@@ -11,6 +11,7 @@ import pytest
 from common.errors import RunStopped
 from common.record import Record, read_record
 from server.checkpoints import Checkpoints, Part, State
+from server.run_log import RunLog
 
 DIGEST = "d" * 64
 
@@ -56,6 +57,20 @@ def test_a_record_goes_on_after_the_line_that_did_not_fit(disk: Path) -> None:
     filling.unlink()
     record.write("stopped", round=1)
     assert [event["event"] for event in read_record(record.path)] == ["round", "stopped"]
+
+
+def test_a_log_that_does_not_fit_costs_no_run(
+    disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (disk / "progress.log").write_text("before\n", encoding="utf-8")
+    with RunLog(disk / "progress.log") as log:
+        filling = fill(disk)
+        log.write("x" * 10_000 + "\n")
+        filling.unlink()
+        log.write("after\n")
+    text = (disk / "progress.log").read_text(encoding="utf-8")
+    assert (text[:7], text[-6:]) == ("before\n", "after\n")
+    assert capsys.readouterr().out.endswith("x\nafter\n")
 
 
 def test_a_run_goes_on_from_the_checkpoint_before(disk: Path) -> None:
