@@ -23,6 +23,7 @@ def runs(as_json: bool, federation: Path) -> None:
     import json
 
     from rich.table import Table
+    from rich.text import Text
 
     from common.durations import duration
     from server.federation import Federation
@@ -44,7 +45,7 @@ def runs(as_json: bool, federation: Path) -> None:
         table.add_row(
             row.run + (" (rehearsal)" if row.rehearsal else ""),
             row.study,
-            f"{row.state}: {row.why}" if row.why else row.state,
+            Text(f"{row.state}: {row.why}" if row.why else row.state),
             "-" if row.began is None else f"{row.began.astimezone():%Y-%m-%d %H:%M}",
             duration(row.worked_s),
             "-" if row.macro_f1 is None else f"{row.macro_f1:.3f}",

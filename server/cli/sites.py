@@ -28,6 +28,7 @@ def sites(federation: Path, as_json: bool) -> None:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from server.federation import Federation
     from server.site_list import ago, site_states
@@ -55,7 +56,7 @@ def sites(federation: Path, as_json: bool) -> None:
             one.name,
             one.state,
             "-" if one.last_seen is None else ago(one.last_seen, now),
-            one.version or "-",
+            Text(one.version or "-"),
             f"{one.admitted:%Y-%m-%d}",
             "-" if one.revoked is None else f"{one.revoked:%Y-%m-%d}",
             one.fingerprint,

@@ -104,6 +104,20 @@ def test_a_site_is_revoked_in_the_register_even_if_the_superlink_is_away(
         known_entry(federation, asked(1), "north")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["[/nothing]", "\x1b[2J" + 95 * "x"])
+def test_what_a_site_tells_of_itself_is_shown_as_text(version: str, federation: Federation) -> None:
+    run = federation.runs / "trial-1"
+    run.mkdir()
+    told = {"event": "round", "phase": "census",
+            "census": {"north": {"software": {"leukofed": version}}}}  # fmt: skip
+    (run / "record.jsonl").write_text(f"{json.dumps(told)}\n", encoding="utf-8")
+    result = CliRunner().invoke(main, ["sites", "--federation", str(federation.path)])
+    assert result.exit_code == 0
+    assert version.replace("\x1b", " ").strip()[:9] in result.stdout
+    assert "\x1b" not in result.stdout
+
+
 def test_an_unknown_site_cannot_be_revoked(federation: Federation) -> None:
     with pytest.raises(ConfigError, match="no site south"):
         revoke(federation, "south")
