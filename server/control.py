@@ -34,7 +34,7 @@ def flower_environment(home: Path) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not _is_proxy(name)}
     return {
         **kept,
-        "FLWR_HOME": str(home),
+        "FLWR_HOME": str(home.resolve()),  # those processes run in other folders
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",

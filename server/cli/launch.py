@@ -58,7 +58,7 @@ def launch(
     from server.sites import admitted_sites
     from server.standing import standing
 
-    console, folder = Console(), Federation(federation.resolve())
+    console, folder = Console(), Federation(federation)
     _ = folder.settings
     with Console(stderr=True).status("Checking the study and asking the SuperLink"):
         source, found = proposed(folder, study)

@@ -31,7 +31,7 @@ def logs(run: str | None, follow: bool, flower: bool, federation: Path) -> None:
 
     if follow and flower:
         raise click.UsageError("--follow shows the run's own log: leave out --flower")
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     one = chosen(all_standings(folder)) if run is None else named(folder, run)
     if one is None:

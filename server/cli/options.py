@@ -6,7 +6,7 @@ import click
 
 FEDERATION = click.option(
     "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
     default=Path(),
     show_default="this folder",
     metavar="DIR",

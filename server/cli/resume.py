@@ -30,7 +30,7 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
     from server.run_setup import renew_keys
     from server.sites import admitted_sites
 
-    console, folder = Console(), Federation(federation.resolve())
+    console, folder = Console(), Federation(federation)
     _ = folder.settings
     one = resumable(folder, run)
     with Console(stderr=True).status("Asking the SuperLink"):

@@ -31,7 +31,7 @@ def runs(as_json: bool, federation: Path) -> None:
     from server.run_list import run_rows
     from server.status_view import open_console
 
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     rows = run_rows(all_standings(folder))
     if as_json:

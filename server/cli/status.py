@@ -42,7 +42,7 @@ def status(run: str | None, watch: bool, as_json: bool, federation: Path) -> Non
 
     if watch and as_json:
         raise click.UsageError("--watch shows a table: leave out --json")
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     if run is not None:
         named(folder, run)

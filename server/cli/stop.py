@@ -27,7 +27,7 @@ def stop(run: str, yes: bool, federation: Path) -> None:
     from server.operations import named
     from server.operations import stop as stop_run
 
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     one = named(folder, run)
     if not yes:

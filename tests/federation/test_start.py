@@ -156,8 +156,11 @@ def test_it_says_what_runs_since_when(running: Running) -> None:
     assert running.federation.front.stat().st_mode & 0o777 == 0o700
 
 
-def test_status_and_sites_tell_of_it(running: Running, node: Process) -> None:
-    words = ["--json", "--federation", str(running.federation.path)]
+def test_status_and_sites_tell_of_it(
+    running: Running, node: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(running.federation.path.parent)
+    words = ["--json", "--federation", running.federation.path.name]
     status = CliRunner().invoke(main, ["status", *words])
     told = json.loads(status.stdout)
     assert (status.exit_code, told["superlink"], told["attention"]) == (0, "answers", [])
@@ -165,6 +168,7 @@ def test_status_and_sites_tell_of_it(running: Running, node: Process) -> None:
     assert told["services"]["front"]["answers"] is True
     (site,) = json.loads(CliRunner().invoke(main, ["sites", *words]).stdout)
     assert site["name"] == "north"
+    assert site["state"] != "unknown"  # the SuperLink was asked
 
 
 def test_a_federation_is_served_once(running: Running) -> None:
