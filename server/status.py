@@ -23,6 +23,9 @@ PENDING = (
     "runs has died: restart `leukofed-server start`, and the run begins by itself"
 )
 
+_SILENT = "the SuperLink does not answer"
+_START = "run `leukofed-server start`, and leave it running"
+
 Answer = Literal["answers", "silent"]
 
 
@@ -158,7 +161,7 @@ def status_of(
     now = now or datetime.now(UTC)
     run = None if one is None else run_status(one, others, nodes, now)
     services = read_services(federation)
-    attention = [] if link_answers else ["the SuperLink does not answer"]
+    attention = [] if link_answers else [_SILENT if services else f"{_SILENT}: {_START}"]
     attention += services.troubles if services is not None else []
     if one is not None and run is not None:
         attention += _of_run(one, run, now)

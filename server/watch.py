@@ -153,5 +153,12 @@ def _of_the_link(sight: Sight) -> list[Trouble]:
                     f"{sight.sites_problem}")
         )  # fmt: skip
     if sight.link_renewed:
-        found.append(Trouble("renewed", "the SuperLink has a new certificate", restart=True))
+        found.append(
+            Trouble(
+                "renewed",
+                "the SuperLink's certificate is renewed: it is started anew with it "
+                "when no run is active",
+                restart=True,
+            )
+        )
     return found

@@ -14,7 +14,7 @@ from server.cli.options import FEDERATION
 @click.option("--rehearse", is_flag=True, help="Let the sites work on generated images.")
 @click.option(
     "--deadline-hours",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1000),
     metavar="HOURS",
     help="The longest that an exchange waits for replies.  [default: 12]",
 )

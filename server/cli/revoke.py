@@ -40,7 +40,8 @@ def revoke(name: str, yes: bool, federation: Path) -> None:
     except LinkError as error:
         raise LeukofedError(
             f"{name} is marked as revoked, but is not cut off yet: {error.problem}",
-            fix=f"see that `leukofed-server start` is running, then repeat this command for {name}",
+            fix="run `leukofed-server start`, which cuts it off when it begins; if it is running "
+            f"already, repeat this command for {name}",
             local_detail=error.local_detail,
         ) from error
     click.echo(

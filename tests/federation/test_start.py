@@ -332,7 +332,7 @@ def test_a_renewed_certificate_drops_no_node(running: Running, node: Process) ->
     issue(root, federation.settings.hosts).write(federation.front_certificate)
     wait_until(lambda: running.start.text().count("front reloaded") > count, 20, "the reload")
     wait_until(lambda: front_answers(federation), 20, "the front")
-    time.sleep(7)  # two of the node's calls
+    time.sleep(4)  # one of the node's calls, every three seconds
     assert node.is_alive
     assert node.text() == told  # not even a reconnect
     assert is_online(federation)

@@ -141,7 +141,9 @@ def test_a_run_that_stopped_by_itself_needs_attention_and_one_by_hand_does_not(
 def test_a_silent_superlink_needs_attention(run: LaunchedRun) -> None:
     status = look(run, link=False)
     assert status.superlink == "silent"
-    assert "the SuperLink does not answer" in status.attention
+    assert status.attention[0] == (
+        "the SuperLink does not answer: run `leukofed-server start`, and leave it running"
+    )
     assert "the SuperLink does not answer" in shown(status)
 
 

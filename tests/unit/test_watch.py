@@ -21,7 +21,7 @@ WELL = Sight(runs=RunsNow())
         ({"has_executor": False}, "executor", "no run can begin", True),
         ({"runs": RunsNow(0, 1, 31.0)}, "pending", "waited for 31 s", True),
         ({"link_silent_s": 61.0}, "link", "not answered for 1 min 1 s", True),
-        ({"link_renewed": True}, "renewed", "new certificate", True),
+        ({"link_renewed": True}, "renewed", "started anew with it", True),
         ({"front_silent_s": 61.0}, "front", "see front/front.log", False),
         ({"free_bytes": LEAST_FREE_BYTES - 1}, "disk", "500 MB are free", False),
         ({"runs": None}, "blind", "does not answer", False),
