@@ -4,7 +4,6 @@ A run's folder notes each launch and each stop (`server.standing.DEEDS_FILE`), s
 forgets when its database is made anew is not forgotten here.
 """
 
-import fcntl
 import getpass
 import json
 import os
@@ -19,6 +18,7 @@ from common.study.schema import Study
 from server.control import SUPERLINK, LinkError, flwr
 from server.federation import Federation
 from server.health import link_answers
+from server.locks import held
 from server.now import read_now
 from server.readiness import check_alone, check_quorum
 from server.site_list import SiteState, site_states
@@ -96,17 +96,7 @@ def alone(federation: Federation) -> Iterator[None]:
     Raises:
         ConfigError: another run is at work, or the folder cannot be written to.
     """
-    try:
-        federation.runs.mkdir(mode=0o700, exist_ok=True)
-        lock = (federation.runs / ".lock").open("w")
-    except OSError as error:
-        raise ConfigError(
-            f"the folder of runs cannot be written to: {error.strerror}",
-            fix="work as the federation's owner, on a disk with room",
-            local_detail=str(federation.runs),
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(federation.runs):
         check_alone(_really_active(federation))
         yield
 
