@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -35,6 +36,7 @@ from common.yaml_file import dump_yaml, load_yaml
 _ASKED = b"leukofed enrolment request\n"  # Flower signs with this key too, never this
 _SIGNED = re.compile(r"^# signed: ([A-Za-z0-9+/=]+)$", re.MULTILINE)
 _GROUPS, _DIGITS = 6, 5
+_NOT_SHOWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode: control, format, no sign, line ends
 _ADDRESS = r"^([^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
 
 Document = TypeVar("Document", bound=Strict)
@@ -94,6 +96,24 @@ def _checked_authority(text: str) -> str:
     return text
 
 
+def _checked_line(text: str) -> str:
+    # What one party writes, another's terminal shows, beside the fingerprint that people compare.
+    if any(unicodedata.category(one) in _NOT_SHOWN for one in text):
+        raise ValueError(
+            "this holds what is no text: control characters, or signs that hide others"
+        )
+    return text
+
+
+def _checked_text(text: str) -> str:
+    _checked_line(text.replace("\n", " "))
+    return text
+
+
+Line = Annotated[str, AfterValidator(_checked_line)]
+"""A line of text that is safe to show."""
+Text = Annotated[str, AfterValidator(_checked_text)]
+"""Lines of text that are safe to show."""
 NodePublicKey = Annotated[str, AfterValidator(_checked_node_key)]
 """A node's public key in OpenSSH form; a comment behind it is dropped."""
 
@@ -105,9 +125,9 @@ class EnrolmentRequest(Strict):
     """The name by which the site asks to be known."""
     public_key: NodePublicKey
     """The public half of its node key."""
-    contact: str = Field(max_length=200)
+    contact: Line = Field(max_length=200)
     """Whom the coordinator calls."""
-    leukofed: str = Field(max_length=40)
+    leukofed: Line = Field(max_length=40)
     """The version that is installed at the site."""
     protocol: int
     """The version of the exchange between coordinator and sites that it speaks."""
@@ -130,11 +150,11 @@ class Kit(Strict):
     """The public half of the key that signs studies, requests and this kit."""
     public_key: NodePublicKey
     """The site's key that was admitted."""
-    contact: str
+    contact: Line
     """Whom the hospital calls."""
-    terms: str
+    terms: Text
     """What the parties agreed on."""
-    leukofed: str
+    leukofed: Line
     """The version that is installed at the coordinator."""
     protocol: int
     """The version of the exchange between coordinator and sites that it speaks."""

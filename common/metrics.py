@@ -29,6 +29,7 @@ from common.study.strict import Strict
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PerPhase = dict[str, dict[str, Count]]
+_SITES_NAMED = 6  # in a sentence; the report's table has them all
 
 
 class Scores(Strict):
@@ -138,8 +139,11 @@ class RunMetrics(Strict):
     def losses(self) -> str:
         """How many rounds are without which site, in words; empty if all took part in all."""
         rounds = sum(map(len, self.participation.values()))
-        lost = ", ".join(f"{number} without {site}" for site, number in self.lost.items())
-        return f"Of {rounds} rounds: {lost}" if lost else ""
+        most = sorted(self.lost.items(), key=lambda one: (-one[1], one[0]))
+        told = [f"{number} without {site}" for site, number in most[:_SITES_NAMED]]
+        if others := len(most) - len(told):
+            told.append(f"some without {others} more sites")
+        return f"Of {rounds} rounds: {', '.join(told)}" if told else ""
 
 
 def scores_from_counts(

@@ -1,6 +1,9 @@
 """The account of a run: one JSON object a line, only ever appended to."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,10 +52,22 @@ class Record:
         line = dict(time=time, event=event, study=self.study, run=self.run, **facts)
         text = json.dumps(line, ensure_ascii=False, allow_nan=False)
         try:
-            with self.path.open("ab") as file:
+            with _undone(self.path), self.path.open("ab") as file:
                 file.write(f"{text}\n".encode())
         except OSError as error:
             raise _unwritable(self.path, error) from error
+
+
+@contextmanager
+def _undone(path: Path) -> Iterator[None]:
+    """Take away what a failed write has left: half a line would spoil the next one for good."""
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            os.truncate(path, size)
+        raise
 
 
 def read_record(path: Path) -> list[dict[str, Any]]:

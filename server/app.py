@@ -1,10 +1,7 @@
 """The Flower ServerApp: it runs a study, or goes on with it, and writes the run's folder."""
 
-import io
 import resource
-import sys
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
@@ -24,6 +21,7 @@ from server.now import NowFile
 from server.progress import PlainProgress, Watch, Watches
 from server.rounds import Rounds
 from server.run_folder import RunFolder
+from server.run_log import RunLog
 
 LAUNCH = "launch"
 """The run-config key that names the launch file."""
@@ -38,27 +36,6 @@ def _launch_number(record: Path) -> int:
     events = read_record(record) if record.exists() else []
     earlier = (int(event["launch"]) for event in events if event.get("event") == "launched")
     return max(int(time.time() * 1000), 1 + max(earlier, default=0))
-
-
-class _Both(io.TextIOBase):
-    """Writes to a file and to this process's own output, which Flower shows as the run's log.
-
-    A disk that refuses costs the file a line; the record, which cannot spare one, tells of it.
-    """
-
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-
-    def write(self, text: str) -> int:
-        """Write to both."""
-        sys.stdout.write(text)
-        with suppress(OSError):
-            self._file.write(text.encode())
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush the output; the file has no buffer."""
-        sys.stdout.flush()
 
 
 @app.main()
@@ -107,8 +84,8 @@ def _run(launch: Launch, grid: Grid, context: Context, now: NowFile) -> None:
         )
 
     with (
-        (launch.run / "progress.log").open("ab", buffering=0) as log,
-        PlainProgress(Console(file=cast(TextIO, _Both(log)), width=200)) as lines,
+        RunLog(launch.run / "progress.log") as log,
+        PlainProgress(Console(file=cast(TextIO, log), width=200)) as lines,
     ):
         run_study(
             study,

@@ -31,7 +31,7 @@ SERVER_DAYS = 397
 _NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _LOOPBACK = ("localhost", "127.0.0.1")
 _CLOCKS = timedelta(hours=1)  # those of a site may be behind
-_RENEW = "run `leukofed-server renew`, and start front and SuperLink anew"
+_RENEW = "run `leukofed-server renew`"
 _NEW_ROOT = "make a new federation in time; every site then needs a new kit"
 
 
@@ -115,7 +115,7 @@ def write_root(federation: Federation) -> None:
 def renew(federation: Federation) -> None:
     """Make new certificates for front and SuperLink, from the same root: no site needs a new kit.
 
-    Whoever has read the old ones goes on with them until it is started, or told to reload.
+    `leukofed-server start` sees that they are new, and lets front and SuperLink take them.
 
     Raises:
         ConfigError: root certificate or key cannot be read, or a host is no host.

@@ -24,21 +24,26 @@ class LinkError(LeukofedError):
 def flower_environment(home: Path) -> dict[str, str]:
     """Return the environment for a process of Flower's.
 
-    It calls nobody, and finds its children, which Flower starts by name, in this very
-    installation.
+    It calls nobody, through no proxy either, for all that it reaches is on the loopback; and it
+    finds its children, which Flower starts by name, in this very installation.
 
     Args:
         home: the party's folder for Flower (`FLWR_HOME`).
     """
     here = str(Path(sys.executable).parent)
+    kept = {name: text for name, text in os.environ.items() if not _is_proxy(name)}
     return {
-        **os.environ,
-        "FLWR_HOME": str(home),
+        **kept,
+        "FLWR_HOME": str(home.resolve()),  # those processes run in other folders
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
     }
+
+
+def _is_proxy(name: str) -> bool:
+    return name.upper() in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 def write_connection(federation: Federation) -> None:

@@ -16,11 +16,6 @@ class Pace:
     examples: int = 0
     """Images or rows that the site told of; 0 where it tells of none."""
 
-    @property
-    def seconds_each(self) -> float | None:
-        """Seconds for one example, None where none was told of."""
-        return self.seconds / self.examples if self.examples else None
-
 
 @dataclass(frozen=True)
 class Patience:
@@ -96,16 +91,3 @@ class Paces:
             pace = Pace(line["seconds"], line["examples"])
             paces.learn(line["site"], line["phase"], line["work"], pace)
         return paces
-
-
-def recorded_paces(events: Iterable[Mapping[str, Any]]) -> Paces:
-    """Gather the paces that the exchanges of a record tell of: of a run, or of a rehearsal."""
-    paces = Paces()
-    for event in events:
-        if event.get("event") != "exchange" or "work_s" not in event:
-            continue
-        for site in event["accepted"]:
-            seconds = max(event["waited_s"][site], event["work_s"][site])
-            pace = Pace(seconds, event["examples"].get(site, 0))
-            paces.learn(site, event["phase"], event["work"], pace)
-    return paces

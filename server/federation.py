@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from common.errors import ConfigError
+from common.kit import Line, Text
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
 
@@ -27,9 +28,9 @@ class Settings(Strict):
     """Where the SuperLink listens, on the loopback only."""
     database_mb: int = Field(default=1000, ge=10)
     """How large the SuperLink's database may be, in MB, before it is made smaller between runs."""
-    contact: str = ""
+    contact: Line = ""
     """Whom a hospital calls."""
-    terms: str = ""
+    terms: Text = ""
     """What the parties agreed on, in a sentence or two; stands in every kit."""
 
     @property

@@ -10,8 +10,8 @@ from rich.live import Live
 from common.errors import RunStopped
 from server.federation import Federation
 from server.lookout import Lookout
-from server.operations import submit, wait_until_begun
-from server.standing import Standing, standing
+from server.operations import wait_until_begun
+from server.standing import standing
 from server.status import Status
 from server.status_view import page
 
@@ -33,39 +33,40 @@ def follow(federation: Federation, run: str, console: Console) -> Status:
     return status
 
 
-def see_through(federation: Federation, one: Standing, console: Console, *, detach: bool) -> None:
-    """Hand a run to the SuperLink, wait until it has begun, and follow it; Ctrl-C ends the view.
+def see_through(
+    federation: Federation, path: Path, flower_run: str, console: Console, *, detach: bool
+) -> None:
+    """Wait until a run that was submitted has begun, and follow it; Ctrl-C ends the view.
 
     Args:
         federation: whose.
-        one: the run, new or to be resumed.
+        path: the run's folder.
+        flower_run: Flower's number for it.
         console: shows it.
         detach: return as soon as it has begun.
 
     Raises:
-        LinkError: the SuperLink does not take it.
+        LinkError: the SuperLink does not answer.
         RunStopped: it did not begin, or stopped by itself.
     """
     aside = Console(stderr=True)
-    with aside.status("Handing the run to the SuperLink"):
-        flower_run = submit(federation, one)
     try:
         with aside.status("Waiting for the run to begin"):
-            wait_until_begun(federation, one.path, flower_run, lambda text: _say(aside, text))
+            wait_until_begun(federation, path, flower_run, lambda text: _say(aside, text))
         if detach:
             _say(console, f"It has begun. To follow it: {_AGAIN}")
             return
         _say(console, "It has begun. Ctrl-C ends this view, not the run.")
-        ended = follow(federation, one.run, console).run
+        ended = follow(federation, path.name, console).run
     except KeyboardInterrupt:
         _say(
             console,
             f"The run goes on. To see it again: {_AGAIN}; to stop it: `leukofed-server stop "
-            f"{one.run}`",
+            f"{path.name}`",
         )
         return
     if ended is not None:
-        _say(console, f"{one.run}: {ended.state}{f', {ended.why}' if ended.why else ''}")
+        _say(console, f"{path.name}: {ended.state}{f', {ended.why}' if ended.why else ''}")
         if ended.report:
             _say(console, f"Report: {ended.report}")
 

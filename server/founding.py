@@ -51,6 +51,7 @@ name: {_quoted(settings.name)}
 hosts: [{hosts}]
 port: {settings.port}                       # where the front listens for sites
 link_port: {settings.link_port}                  # where the SuperLink listens, for this host alone
+database_mb: {settings.database_mb}                # how large the SuperLink's database may become
 
 contact: {_quoted(settings.contact)}      # whom a hospital calls
 # What the parties agreed on, in a sentence or two.

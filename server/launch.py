@@ -35,14 +35,14 @@ class Launch(Strict):
     rehearse: bool = False
     """Whether the sites answer from generated images, apart from all real runs; a run's folder
     holds one kind only."""
-    deadline_hours: float = Field(default=12.0, gt=0)
+    deadline_hours: float = Field(default=12.0, gt=0, le=1000)
     """How long an exchange waits for replies at most; so long while it is not known how long a
     site takes, or while the quorum has not answered."""
-    deadline_factor: float = Field(default=4.0, ge=1)
+    deadline_factor: float = Field(default=4.0, ge=1, le=1000)
     """How many times as long as a site's slowest reply to the same work it is waited for."""
-    deadline_floor_s: float = Field(default=300.0, ge=0)
+    deadline_floor_s: float = Field(default=300.0, ge=0, le=1e6)
     """How long it is waited for besides, in seconds."""
-    grace_s: float = Field(default=180.0, ge=0)
+    grace_s: float = Field(default=180.0, ge=0, le=1e6)
     """How long it waits for sites that are away, once all others have answered, in seconds."""
 
     most_memory_gb: float = Field(default=32.0, ge=2)

@@ -9,11 +9,12 @@ from typing import Self
 from common.errors import LeukofedError
 from server.control import LinkError
 from server.federation import Federation
-from server.link_health import answers
+from server.health import link_answers
 from server.operations import all_standings, flower_state, nodes_of
 from server.site_list import SiteState
 from server.standing import Standing, ended_by_flower, standing
-from server.status import PENDING_S, Status, chosen, status_of
+from server.status import Status, chosen, status_of
+from server.watch import PENDING_S
 
 _ASK_EVERY_S = 15.0
 """Flower's commands take one to two seconds of processor time: they are not called more often."""
@@ -54,19 +55,17 @@ class Lookout:
         Args:
             complete: wait for the SuperLink's answer.
         """
-        link_answers = answers(self._federation)
-        if link_answers:
+        answers = link_answers(self._federation)
+        if answers:
             self._ask_for_nodes(complete)
         else:
             self._nodes = {}
         standings = all_standings(self._federation)
         one = self._chosen(standings)
-        if one is not None and one.state == "starting" and link_answers:
+        if one is not None and one.state == "starting" and answers:
             one = self._begun_or_not(one)
         others = [other for other in standings if one is None or other.path != one.path]
-        return status_of(
-            self._federation, one, others, link_answers=link_answers, nodes=self._nodes
-        )
+        return status_of(self._federation, one, others, link_answers=answers, nodes=self._nodes)
 
     def _chosen(self, standings: list[Standing]) -> Standing | None:
         if self._run is None:

@@ -8,7 +8,8 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import ConfigError, LeukofedError, RunStopped
@@ -16,12 +17,14 @@ from common.record import Record, read_record
 from common.study.schema import Study
 from server.control import SUPERLINK, LinkError, flwr
 from server.federation import Federation
-from server.link_health import answers
+from server.health import link_answers
+from server.locks import held
 from server.now import read_now
 from server.readiness import check_alone, check_quorum
 from server.site_list import SiteState, site_states
 from server.standing import DEEDS_FILE, LAUNCH_FILE, Standing, runs, standing
-from server.status import PENDING, PENDING_S
+from server.status import PENDING
+from server.watch import PENDING_S
 
 APP = Path(__file__).parent / "flower-app"
 """The application that Flower ships: a link to deploy/flower-app, whose files the wheel holds."""
@@ -75,7 +78,7 @@ def check_site_presence(federation: Federation, study: Study) -> list[str]:
         LinkError: the SuperLink does not answer.
     """
     check_alone(_really_active(federation))
-    if not answers(federation):
+    if not link_answers(federation):
         raise LinkError(
             "the SuperLink does not answer",
             fix="run `leukofed-server start`, and leave it running",
@@ -84,6 +87,18 @@ def check_site_presence(federation: Federation, study: Study) -> list[str]:
     if failure is not None:
         raise failure
     return check_quorum(study, nodes)
+
+
+@contextmanager
+def alone(federation: Federation) -> Iterator[None]:
+    """Launch or resume as no other command does meanwhile: of two at once, the second is refused.
+
+    Raises:
+        ConfigError: another run is at work, or the folder cannot be written to.
+    """
+    with held(federation.runs):
+        check_alone(_really_active(federation))
+        yield
 
 
 def submit(federation: Federation, one: Standing) -> str:

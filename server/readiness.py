@@ -10,11 +10,10 @@ from common.proposal import read_proposal
 from common.signing import read_key
 from common.study.schema import Study, load_study
 from server.federation import Federation
+from server.proposals import FILES
 from server.site_list import SiteState
 from server.standing import Standing
 
-FILES = ("study.yaml", "initial.safetensors", "fronts.safetensors")
-"""What a run's folder begins with."""
 PROPOSAL = "proposal.yaml"
 _CHECKPOINTS = 12  # copies of the initial model that checkpoints and release hold at most
 _SPARE_BYTES = 200_000_000  # record, report, and room for the SuperLink's database

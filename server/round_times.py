@@ -5,7 +5,8 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
+from common.forecast import planned_exchanges
+from common.study.phases import BackbonesPhase, PhaseName
 from common.study.schema import Study
 
 Event = Mapping[str, Any]
@@ -16,16 +17,7 @@ Step = tuple[PhaseName, int]
 
 def steps_of(study: Study) -> list[Step]:
     """List all rounds in which sites are asked, in order; round 0 gathers moments."""
-    backbones = study.phase(BackbonesPhase)
-    lasts: dict[PhaseName, range] = {
-        "census": range(1, 2),
-        "backbones": range(backbones.head_rounds + backbones.tail_rounds + 1),
-        "fusion": range(study.phase(FusionPhase).rounds + 1),
-        "booster": range(1, study.phase(BoosterPhase).rounds + 1),
-        "calibration": range(1, 2),
-        "evaluation": range(1, 2),
-    }
-    return [(phase, number) for phase, rounds in lasts.items() for number in rounds]
+    return list(dict.fromkeys((one.phase, one.round) for one in planned_exchanges(study)))
 
 
 def kind_of(study: Study, phase: str, number: int) -> str:

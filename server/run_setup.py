@@ -13,7 +13,8 @@ from common.study.schema import Study
 from common.whole_file import write_whole
 from server.federation import Federation
 from server.launch import load_launch
-from server.readiness import FILES, PROPOSAL, check_admitted, check_disk
+from server.proposals import FILES
+from server.readiness import PROPOSAL, check_admitted, check_disk
 from server.sites import AdmittedSite
 from server.standing import LAUNCH_FILE
 

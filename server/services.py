@@ -1,33 +1,31 @@
 """`leukofed-server start`: front and SuperLink, kept running and watched."""
 
-import fcntl
 import logging
 import os
-import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from common.durations import duration
-from common.errors import ConfigError, LeukofedError
+from common.errors import LeukofedError
 from common.supervision import BackOff, Kept
 from server.control import flower_environment, write_connection
 from server.federation import Federation
 from server.front import check_front, front_command, reload_front, write_front
+from server.health import front_answers, link_answers
 from server.left_behind import end_whole
 from server.link_database import DatabaseError, RunsNow, compact
 from server.services_file import Part, ServicesNow, services_file, write_services
+from server.sites import register_all
+from server.sole_service import alone, check_free
 from server.watch import (
     Sight,
     Trouble,
-    front_answers,
     has_executor,
     is_idle,
-    link_answers,
     may_restart,
     seen_runs,
     sight_of_disk,
@@ -88,6 +86,7 @@ class Services:
         self._settled: tuple[object, ...] = _marks(federation)
         self._pending_marks = self._settled
         self._next_compaction = 0.0
+        self._told_sites_at = 0  # the SuperLink's start after which it was told of the sites
 
     def run(self, stopping: threading.Event) -> None:
         """Keep both running until told to stop; then end them and all that they started.
@@ -97,7 +96,7 @@ class Services:
                 taken.
             FrontError: nginx does not accept its certificate or configuration.
         """
-        with _alone(self._federation):
+        with alone(self._federation):
             self._prepare()
             try:
                 self.link.start()
@@ -124,7 +123,7 @@ class Services:
             (federation.settings.port, "port"),
             (federation.settings.link_port, "link_port"),
         ):
-            _free(port, key)
+            check_free(port, key)
         if os.geteuid() == 0:
             _LOG.warning("front and SuperLink run as root: give them a user of their own")
 
@@ -176,7 +175,25 @@ class Services:
             runs, size, free,
             number is not None and self._link_renewed(),
             warnings,
+            self._tell_sites() if silent["link"] == 0 else "",
         )  # fmt: skip
+
+    def _tell_sites(self) -> str:
+        """Let a SuperLink that has begun know the sites; one whose database was lost knows none.
+
+        Returns:
+            Why that cannot be; empty if all is well.
+        """
+        if self._told_sites_at == (starts := self.link.starts):
+            return ""
+        try:
+            added = register_all(self._federation)
+        except LeukofedError as error:
+            return error.problem
+        self._told_sites_at = starts
+        if added:
+            _LOG.warning("the SuperLink did not know %s: registered again", ", ".join(added))
+        return ""
 
     def _link_renewed(self) -> bool:
         begun = time.time() - self.link.running_s
@@ -243,42 +260,6 @@ def _marks(federation: Federation) -> tuple[object, ...]:
         with suppress(OSError):
             found.append((file.name, file.stat().st_mtime_ns))
     return tuple(found)
-
-
-@contextmanager
-def _alone(federation: Federation) -> Iterator[None]:
-    _ = federation.settings  # is this a federation's folder at all?
-    try:
-        federation.front.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (federation.front / "start.lock").open("w")
-    except OSError as error:
-        raise ConfigError(
-            f"the federation's folder cannot be written to: {error.strerror}",
-            fix="work as its owner, on a disk with room",
-            local_detail=str(federation.front),
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                "another `leukofed-server start` serves this federation",
-                fix="stop it first, with SIGTERM or Ctrl-C",
-                local_detail=str(federation.path),
-            ) from error
-        yield
-
-
-def _free(port: int, key: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} cannot be used: {error.strerror}",
-                fix=f"end what listens there, or choose another `{key}` in federation.yaml",
-            ) from error
 
 
 def _now() -> str:

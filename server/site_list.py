@@ -11,6 +11,7 @@ from common.kit import fingerprint
 from common.record import read_record
 from server.control import LinkError
 from server.federation import Federation
+from server.intake import printable
 from server.sites import AdmittedSite, nodes, register
 
 
@@ -108,7 +109,7 @@ def _census_versions(federation: Federation) -> dict[str, str]:
         for event in reversed(events):
             if event.get("event") == "round" and event.get("phase") == "census":
                 return {
-                    site: str(told.get("software", {}).get("leukofed", ""))
+                    site: printable(str(told.get("software", {}).get("leukofed", "")), 40)
                     for site, told in event.get("census", {}).items()
                 }
     return {}

@@ -21,6 +21,7 @@ from common.whole_file import write_whole
 from common.yaml_file import dump_yaml, load_yaml
 from server.control import SUPERLINK, LinkError, flwr
 from server.federation import Federation
+from server.locks import held
 
 _GONE = ("unregistered", "deleted")
 _IN_USE = "already in use"
@@ -107,16 +108,17 @@ def admit(federation: Federation, request: EnrolmentRequest, name: str) -> Admit
         ConfigError: as `known_entry` says.
         LinkError: the SuperLink does not answer; the same call will complete what is missing.
     """
-    entry = known_entry(federation, request, name)
-    if entry is None:
-        nodes(federation)  # is it there at all? If not, nothing was begun
-        _keep_burnt(federation, name)
-        entry = AdmittedSite(
-            name=name, public_key=request.public_key, version=request.leukofed,
-            contact=request.contact, admitted=_now(),
-        )  # fmt: skip
-        _write(federation, entry)
-    return entry if entry.node_id is not None else _at_link(federation, entry)
+    nodes(federation)  # is it there at all? If not, nothing is begun
+    with held(federation.sites):
+        entry = known_entry(federation, request, name)
+        if entry is None:
+            _keep_burnt(federation, name)
+            entry = AdmittedSite(
+                name=name, public_key=request.public_key, version=request.leukofed,
+                contact=request.contact, admitted=_now(),
+            )  # fmt: skip
+            _write(federation, entry)
+        return entry if entry.node_id is not None else _at_link(federation, entry)
 
 
 def revoke(federation: Federation, name: str) -> AdmittedSite:
@@ -126,6 +128,11 @@ def revoke(federation: Federation, name: str) -> AdmittedSite:
         ConfigError: no such site.
         LinkError: the SuperLink does not answer; the register says revoked, the same call repeats.
     """
+    with held(federation.sites):
+        return _revoked(federation, name)
+
+
+def _revoked(federation: Federation, name: str) -> AdmittedSite:
     found = [site for site in register(federation) if site.name == name]
     if not found:
         raise ConfigError(
@@ -155,14 +162,19 @@ def register_all(federation: Federation) -> list[str]:
         ConfigError: an entry cannot be read.
         LinkError: the SuperLink does not answer.
     """
-    there, added = nodes(federation), []
-    for site in register(federation):
-        if site.revoked is not None:
-            if site.node_id in there:
-                _unregister(federation, site)
-        elif site.node_id not in there:
-            _at_link(federation, site)
-            added.append(site.name)
+    keys = [site.public_key for site in register(federation)]
+    there, added = nodes(federation) if keys else {}, []
+    for key in keys:
+        # One by one, and as the register is now: a command may have revoked it meanwhile.
+        with held(federation.sites):
+            for site in register(federation):
+                if site.public_key != key:
+                    continue
+                if site.revoked is not None and site.node_id in there:
+                    _unregister(federation, site)
+                elif site.revoked is None and site.node_id not in there:
+                    _at_link(federation, site)
+                    added.append(site.name)
     return added
 
 

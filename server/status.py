@@ -1,12 +1,8 @@
 """The status of a federation: its newest run, sites and services, for people and monitors."""
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from common.durations import duration
 from common.study.phases import PHASE_ORDER
@@ -15,17 +11,20 @@ from server.federation import Federation
 from server.now import ASKED
 from server.progress import DONE
 from server.round_times import kind_of, left_s, seconds_by_kind, worked_s
+from server.services_file import ServicesNow, read_services
 from server.site_list import SiteState
 from server.standing import RunState, SiteStanding, Standing
+from server.watch import PENDING_S
 
-PENDING_S = 30.0
-"""From when a launch that has not begun is a sign of trouble, in seconds."""
 _OVERDUE = 3.0  # an exchange that takes so many times what it took before is worth a look
 _OVERDUE_S = 300.0  # and at least so much longer, in seconds
 PENDING = (
     "Flower has not begun the run yet. If it stays so, the process of the SuperLink that starts "
     "runs has died: restart `leukofed-server start`, and the run begins by itself"
 )
+
+_SILENT = "the SuperLink does not answer"
+_START = "run `leukofed-server start`, and leave it running"
 
 Answer = Literal["answers", "silent"]
 
@@ -125,8 +124,8 @@ class Status(Strict):
     """Now."""
     superlink: Answer
     """Whether the SuperLink answers."""
-    services: dict[str, Any] = Field(default_factory=dict)
-    """What `leukofed-server start` notes of itself, in `front/start.json`; empty: it is away."""
+    services: ServicesNow | None
+    """What `leukofed-server start` says of itself; null: it does not run."""
     run: RunStatus | None
     """The run at work, else the newest one; null: there is none."""
     attention: tuple[str, ...]
@@ -161,9 +160,9 @@ def status_of(
     """
     now = now or datetime.now(UTC)
     run = None if one is None else run_status(one, others, nodes, now)
-    services = _services(federation)
-    attention = [] if link_answers else ["the SuperLink does not answer"]
-    attention += _of_services(services)
+    services = read_services(federation)
+    attention = [] if link_answers else [_SILENT if services else f"{_SILENT}: {_START}"]
+    attention += services.troubles if services is not None else []
     if one is not None and run is not None:
         attention += _of_run(one, run, now)
     return Status(
@@ -261,23 +260,6 @@ def _of_run(one: Standing, run: RunStatus, now: datetime) -> list[str]:
             f"round took {duration(expected)}"
         )
     return found
-
-
-def _services(federation: Federation) -> dict[str, Any]:
-    """Return what `leukofed-server start` notes of itself; nothing, once its process is gone."""
-    try:
-        found = dict(json.loads((federation.front / "start.json").read_bytes()))
-        os.kill(int(found["pid"]), 0)
-    except PermissionError:
-        return found  # it is another user's
-    except (OSError, ValueError, TypeError, LookupError):
-        return {}
-    return found
-
-
-def _of_services(services: Mapping[str, Any]) -> list[str]:
-    troubles = services.get("troubles")
-    return [str(text) for text in troubles] if isinstance(troubles, list) else []
 
 
 def _since(time: datetime | None, now: datetime) -> float | None:

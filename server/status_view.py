@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.durations import duration
+from common.sizes import size
 from server.now import ASKED
 from server.progress import DONE
 from server.site_list import ago
@@ -43,11 +44,9 @@ def _link(status: Status) -> str:
 
 
 def _services(status: Status) -> str:
-    since = status.services.get("since")
-    try:
-        begun = datetime.fromisoformat(str(since))
-    except ValueError:
+    if status.services is None:
         return ""
+    begun = datetime.fromisoformat(status.services.since)
     return f"; services running since {begun.astimezone():%Y-%m-%d %H:%M}"
 
 
@@ -116,14 +115,3 @@ def _problems(run: RunStatus) -> Iterator[Text]:
 def _seen(site: SiteStatus, now: datetime) -> str:
     seen = [time for time in (site.last_seen, site.last_reply) if time is not None]
     return ago(max(seen), now) if seen else "-"
-
-
-def size(count: int) -> str:
-    """Say a number of bytes: `0`, `12 kB`, `3.4 MB`."""
-    if count < 1000:
-        return str(count)
-    for unit, factor in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
-        if count < 999.5 * factor or unit == "GB":
-            number = count / factor
-            return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
-    raise AssertionError

@@ -1,9 +1,6 @@
 """What `leukofed-server start` looks at every few seconds, and what follows from it."""
 
-import http.client
 import shutil
-import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,6 @@ SILENT_S = 60.0
 """A SuperLink or front that does not answer for so long is looked at as dead."""
 LEAST_FREE_BYTES = 500_000_000
 """Below this a round may not fit on the disk any more."""
-_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,8 @@ class Sight:
     """Whether the SuperLink's certificate is newer than the SuperLink."""
     warnings: Sequence[str] = ()
     """Certificates that end soon, in sentences."""
+    sites_problem: str = ""
+    """Why the SuperLink could not be told which sites there are; empty: it was."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +89,6 @@ def is_idle(sight: Sight) -> bool:
 def may_restart(sight: Sight) -> bool:
     """Whether starting the SuperLink anew costs no run: a run that waits survives it."""
     return sight.runs is not None and sight.runs.active == 0
-
-
-def front_answers(federation: Federation) -> bool:
-    """Whether the SuperLink answers through the front, with a certificate that a site accepts."""
-    settings = federation.settings
-    return _is_healthy(federation.authority, settings.port, settings.hosts[0])
-
-
-def link_answers(federation: Federation) -> bool:
-    """Whether the SuperLink answers."""
-    return _is_healthy(federation.authority, federation.settings.link_port, "localhost")
 
 
 def has_executor(link: int) -> bool | None:
@@ -160,21 +147,18 @@ def _of_the_link(sight: Sight) -> list[Trouble]:
             Trouble("pending", f"a run has waited for {duration(sight.runs.pending_s)} and nothing "
                     "begins it", restart=True)
         )  # fmt: skip
+    if sight.sites_problem:
+        found.append(
+            Trouble("sites", "the SuperLink may not know every admitted site: "
+                    f"{sight.sites_problem}")
+        )  # fmt: skip
     if sight.link_renewed:
-        found.append(Trouble("renewed", "the SuperLink has a new certificate", restart=True))
+        found.append(
+            Trouble(
+                "renewed",
+                "the SuperLink's certificate is renewed: it is started anew with it "
+                "when no run is active",
+                restart=True,
+            )
+        )
     return found
-
-
-def _is_healthy(authority: Path, port: int, host: str) -> bool:
-    try:
-        context = ssl.create_default_context(cafile=authority)
-        with (
-            socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secured,
-        ):
-            secured.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            answer = http.client.HTTPResponse(secured)
-            answer.begin()
-            return answer.status == 200
-    except (OSError, http.client.HTTPException, ValueError):
-        return False

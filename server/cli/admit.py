@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 if TYPE_CHECKING:
     from common.kit import EnrolmentRequest
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
     metavar="DIGITS",
     help="What the hospital told you by telephone; without it, you are asked.",
 )
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def admit(request: Path, name: str | None, fingerprint: str | None, federation: Path) -> None:
     """Admit the hospital that sent a REQUEST, and write its kit.

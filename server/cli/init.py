@@ -11,9 +11,10 @@ from common.commands import plain_errors
 @click.option(
     "--federation",
     type=click.Path(file_okay=False, path_type=Path),
-    default=".",
+    default=Path(),
+    show_default="this folder",
     metavar="DIR",
-    help="The folder to make.  [default: here]",
+    help="The folder to make.",
 )
 @click.option(
     "--host",
@@ -69,13 +70,14 @@ def init(
         raise click.UsageError(told) from error
     made = found(federation, settings)
     key = public_half(read_key(made.signing_key))
+    named = "" if federation == Path() else f" --federation {federation}"
     click.echo(
         f"The federation {name} is made in {made.path.resolve()}\n"
         f"  Sites will reach it at   {settings.address}\n"
         f"  Your fingerprint         {fingerprint(key)}\n"
         "\nNext:\n"
         "  1. Copy tls/ca.key and signing.pem to a safe place: nobody can make them again.\n"
-        "  2. leukofed-server start\n"
-        "  3. For each hospital's request: leukofed-server admit REQUEST\n"
+        f"  2. leukofed-server start{named}\n"
+        f"  3. For each hospital's request: leukofed-server admit REQUEST{named}\n"
         "Hospitals compare your fingerprint with you by telephone when they join."
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
@@ -13,19 +14,13 @@ from common.commands import plain_errors
 @click.option("--rehearse", is_flag=True, help="Let the sites work on generated images.")
 @click.option(
     "--deadline-hours",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1000),
     metavar="HOURS",
     help="The longest that an exchange waits for replies.  [default: 12]",
 )
 @click.option("--detach", is_flag=True, help="Return as soon as the run has begun.")
 @click.option("--yes", is_flag=True, help="Do not ask, even if sites are missing.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def launch(
     study: str,
@@ -57,13 +52,13 @@ def launch(
 
     from server.federation import Federation
     from server.following import see_through
-    from server.operations import check_site_presence
+    from server.operations import alone, check_site_presence, submit
     from server.readiness import check_admitted, proposed
     from server.run_setup import prepare_run
     from server.sites import admitted_sites
     from server.standing import standing
 
-    console, folder = Console(), Federation(federation.resolve())
+    console, folder = Console(), Federation(federation)
     _ = folder.settings
     with Console(stderr=True).status("Checking the study and asking the SuperLink"):
         source, found = proposed(folder, study)
@@ -81,8 +76,10 @@ def launch(
     )
     if not yes:
         click.confirm("Launch it?", default=not missing, abort=True)
-    path = prepare_run(
-        folder, source, found, sites, run=run, rehearse=rehearse, deadline_hours=deadline_hours
-    )
-    console.print(f"Run {path.name}, in {path}", markup=False, highlight=False, soft_wrap=True)
-    see_through(folder, standing(path), console, detach=detach)
+    with Console(stderr=True).status("Handing the run to the SuperLink"), alone(folder):
+        path = prepare_run(
+            folder, source, found, sites, run=run, rehearse=rehearse, deadline_hours=deadline_hours
+        )
+        console.print(f"Run {path.name}, in {path}", markup=False, highlight=False, soft_wrap=True)
+        flower_run = submit(folder, standing(path))
+    see_through(folder, path, flower_run, console, detach=detach)

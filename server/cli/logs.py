@@ -5,19 +5,14 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--follow", is_flag=True, help="Go on until the run ends, or Ctrl-C.")
 @click.option("--flower", is_flag=True, help="Show Flower's own log of the newest launch instead.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def logs(run: str | None, follow: bool, flower: bool, federation: Path) -> None:
     """Show the log of a RUN, by default of the one at work or the newest.
@@ -36,7 +31,7 @@ def logs(run: str | None, follow: bool, flower: bool, federation: Path) -> None:
 
     if follow and flower:
         raise click.UsageError("--follow shows the run's own log: leave out --flower")
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     one = chosen(all_standings(folder)) if run is None else named(folder, run)
     if one is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,15 +16,12 @@ if TYPE_CHECKING:
     from server.plan import Plan, SitePlan
 
 
+_COLUMNS = 6  # more sites than these would not fit beside the phases
+
+
 @click.command()
 @click.argument("study")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @click.option(
     "--images",
     type=click.IntRange(min=1),
@@ -48,7 +46,7 @@ def plan(study: str, federation: Path, images: int, mbit: float | None, as_json:
     site's seconds per image, the largest amount of work on record first, and what an exchange takes
     besides. In every exchange all wait for the slowest site.
 
-    Example: leukofed-server plan trial-1 --federation /srv/federation
+    Example: leukofed-server plan trial-1 --federation /srv/leukofed
     """
     from common.initial_model import read_initial
     from common.shapes import shapes_of
@@ -77,9 +75,10 @@ def _lines(made: "Plan") -> "Iterator[str]":
     first = made.sites[0]
     yield f"Study {made.study}, digest {made.digest[:12]}"
     yield ""
-    rows = [("phase", "exchanges", "time", "down", "up", *(one.name for one in made.sites))]
+    shown = made.sites if len(made.sites) <= _COLUMNS else ()
+    rows = [("phase", "exchanges", "time", "down", "up", *(one.name for one in shown))]
     for phase, exchanges in made.exchanges.items():
-        works = (duration(one.work_s[phase]) for one in made.sites)
+        works = (duration(one.work_s[phase]) for one in shown)
         rows.append(
             (
                 phase, str(exchanges), duration(made.seconds[phase]), size(first.down[phase]),
@@ -90,14 +89,15 @@ def _lines(made: "Plan") -> "Iterator[str]":
         (
             "in all", str(sum(made.exchanges.values())), duration(sum(made.seconds.values())),
             size(sum(first.down.values())), size(sum(first.up.values())),
-            *(duration(sum(one.work_s.values())) for one in made.sites),
+            *(duration(sum(one.work_s.values())) for one in shown),
         )
     )  # fmt: skip
     yield from aligned(rows, right=range(1, len(rows[0])))
     yield ""
-    yield "Bytes are each site's; under a site's name stands its own work."
+    yield "Bytes are each site's" + ("; under a site's name stands its own work." if shown else ".")
     yield ""
-    yield from aligned([("site", "images", "disk", "speed"), *map(_site, made.sites)], right=(1, 2))
+    heads = ("site", "work", "images", "disk", "speed")
+    yield from aligned([heads, *map(_site, made.sites)], right=(1, 2, 3))
     yield ""
     slowest = max(made.sites, key=lambda one: sum(one.work_s.values()))
     yield f"The slowest site, {slowest.name}, decides."
@@ -107,10 +107,12 @@ def _lines(made: "Plan") -> "Iterator[str]":
         yield "How long bytes travel is not counted; --mbit counts it."
 
 
-def _site(one: "SitePlan") -> tuple[str, str, str, str]:
+def _site(one: "SitePlan") -> tuple[str, str, str, str, str]:
+    from common.durations import duration
     from common.sizes import size
 
+    work = duration(sum(one.work_s.values()))
     count = sum(one.images.values())
     disk = "not known" if one.disk is None else size(one.disk)
     speed = "measured" if one.speed_known else "not measured yet: as the slowest, or supposed"
-    return one.name, f"{count}" if one.images_known else f"{count} supposed", disk, speed
+    return one.name, work, f"{count}" if one.images_known else f"{count} supposed", disk, speed

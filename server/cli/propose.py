@@ -5,17 +5,12 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @click.option(
     "--replace", is_flag=True, help="Let it take the place of another study of the same name."
 )
@@ -40,7 +35,7 @@ def propose(
     proposal.yaml there is what every hospital is sent. That is itself a study file, every default
     filled in, with the signature in a comment; `leukofed-site approve` shows and approves it.
 
-    Example: leukofed-server propose trial-1 --federation /srv/federation
+    Example: leukofed-server propose trial-1 --federation /srv/leukofed
     """
     if (key is None) != (out is None):
         raise click.UsageError("--key and --out go together")

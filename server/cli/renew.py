@@ -5,16 +5,11 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def renew(federation: Path) -> None:
     """Make new certificates for the front and the SuperLink.
@@ -42,6 +37,6 @@ def renew(federation: Path) -> None:
     for one in lifetimes(folder):
         click.echo(f"{one.name} ends on {one.ends:%Y-%m-%d}")
     click.echo(
-        "The front takes the new one when it is reloaded, the SuperLink when it is started anew: "
-        "start `leukofed-server start` again when no run is active."
+        "`leukofed-server start` takes them by itself: the front within seconds, the SuperLink as "
+        "soon as no run is active."
     )

@@ -5,18 +5,13 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--detach", is_flag=True, help="Return as soon as the run has begun.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def resume(run: str | None, detach: bool, federation: Path) -> None:
     """Let a RUN go on that was stopped, or whose process died; by default the newest unfinished.
@@ -31,18 +26,22 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
 
     from server.federation import Federation
     from server.following import see_through
-    from server.operations import check_site_presence, resumable
+    from server.operations import alone, check_site_presence, resumable, submit
     from server.run_setup import renew_keys
     from server.sites import admitted_sites
 
-    console, folder = Console(), Federation(federation.resolve())
+    console, folder = Console(), Federation(federation)
     _ = folder.settings
     one = resumable(folder, run)
     with Console(stderr=True).status("Asking the SuperLink"):
         missing = check_site_presence(folder, one.study)
-    for site in renew_keys(one.path, admitted_sites(folder)):
-        console.print(f"{site} has another key than when the run was launched; it is used now")
     if missing:
         console.print(f"Missing: {', '.join(missing)}; the quorum is {one.study.quorum}")
-    console.print(f"Run {one.run}, in {one.path}", markup=False, highlight=False, soft_wrap=True)
-    see_through(folder, one, console, detach=detach)
+    with Console(stderr=True).status("Handing the run to the SuperLink"), alone(folder):
+        for site in renew_keys(one.path, admitted_sites(folder)):
+            console.print(f"{site} has another key than when the run was launched; it is used now")
+        console.print(
+            f"Run {one.run}, in {one.path}", markup=False, highlight=False, soft_wrap=True
+        )
+        flower_run = submit(folder, one)
+    see_through(folder, one.path, flower_run, console, detach=detach)

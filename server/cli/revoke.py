@@ -5,18 +5,13 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def revoke(name: str, yes: bool, federation: Path) -> None:
     """Cut the site NAME off, within ten seconds, and burn its key.
@@ -45,7 +40,8 @@ def revoke(name: str, yes: bool, federation: Path) -> None:
     except LinkError as error:
         raise LeukofedError(
             f"{name} is marked as revoked, but is not cut off yet: {error.problem}",
-            fix=f"see that `leukofed-server start` is running, then repeat this command for {name}",
+            fix="run `leukofed-server start`, which cuts it off when it begins; if it is running "
+            f"already, repeat this command for {name}",
             local_detail=error.local_detail,
         ) from error
     click.echo(

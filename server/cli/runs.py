@@ -5,17 +5,12 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects instead.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def runs(as_json: bool, federation: Path) -> None:
     """List the runs of a federation, oldest first: what became of each, and of how many sites.
@@ -28,6 +23,7 @@ def runs(as_json: bool, federation: Path) -> None:
     import json
 
     from rich.table import Table
+    from rich.text import Text
 
     from common.durations import duration
     from server.federation import Federation
@@ -35,7 +31,7 @@ def runs(as_json: bool, federation: Path) -> None:
     from server.run_list import run_rows
     from server.status_view import open_console
 
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     rows = run_rows(all_standings(folder))
     if as_json:
@@ -49,7 +45,7 @@ def runs(as_json: bool, federation: Path) -> None:
         table.add_row(
             row.run + (" (rehearsal)" if row.rehearsal else ""),
             row.study,
-            f"{row.state}: {row.why}" if row.why else row.state,
+            Text(f"{row.state}: {row.why}" if row.why else row.state),
             "-" if row.began is None else f"{row.began.astimezone():%Y-%m-%d %H:%M}",
             duration(row.worked_s),
             "-" if row.macro_f1 is None else f"{row.macro_f1:.3f}",

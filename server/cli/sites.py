@@ -6,18 +6,13 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 _HALF = 17  # characters: a fingerprint in two lines
 
 
 @click.command()
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects instead.")
 @plain_errors
 def sites(federation: Path, as_json: bool) -> None:
@@ -33,9 +28,11 @@ def sites(federation: Path, as_json: bool) -> None:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from server.federation import Federation
     from server.site_list import ago, site_states
+    from server.status_view import open_console
 
     folder = Federation(federation)
     _ = folder.settings  # says so if this is no federation
@@ -59,10 +56,9 @@ def sites(federation: Path, as_json: bool) -> None:
             one.name,
             one.state,
             "-" if one.last_seen is None else ago(one.last_seen, now),
-            one.version or "-",
+            Text(one.version or "-"),
             f"{one.admitted:%Y-%m-%d}",
             "-" if one.revoked is None else f"{one.revoked:%Y-%m-%d}",
             one.fingerprint,
         )
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 120)
+    open_console().print(table)

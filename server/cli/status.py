@@ -5,19 +5,14 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.option("--run", metavar="NAME", help="Of this run.  [default: the one at work, or newest]")
 @click.option("--watch", is_flag=True, help="Show it live, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print every field, for monitoring.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def status(run: str | None, watch: bool, as_json: bool, federation: Path) -> None:
     """Show how the run at work stands, or how the newest one ended.
@@ -47,7 +42,7 @@ def status(run: str | None, watch: bool, as_json: bool, federation: Path) -> Non
 
     if watch and as_json:
         raise click.UsageError("--watch shows a table: leave out --json")
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     if run is not None:
         named(folder, run)

@@ -5,18 +5,13 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
+from server.cli.options import FEDERATION
 
 
 @click.command()
 @click.argument("run")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--federation",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".",
-    metavar="DIR",
-    help="The federation's folder.  [default: here]",
-)
+@FEDERATION
 @plain_errors
 def stop(run: str, yes: bool, federation: Path) -> None:
     """Stop a RUN. What its finished rounds gave is kept, and `resume` goes on from there.
@@ -32,7 +27,7 @@ def stop(run: str, yes: bool, federation: Path) -> None:
     from server.operations import named
     from server.operations import stop as stop_run
 
-    folder = Federation(federation.resolve())
+    folder = Federation(federation)
     _ = folder.settings
     one = named(folder, run)
     if not yes:

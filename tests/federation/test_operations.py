@@ -22,7 +22,7 @@ from common.signing import new_key, write_key
 from server.cli.main import main
 from server.control import SUPERLINK, flwr
 from server.federation import Federation
-from server.link_health import answers
+from server.health import link_answers
 from server.progress import PlainProgress
 from server.run_folder import RunFolder
 from server.sites import nodes
@@ -47,6 +47,15 @@ class Trial:
         """Run a command of the coordinator's."""
         folder = str(self.federation.path)
         return CliRunner().invoke(main, [*words, "--federation", folder])
+
+    def process(self, *words: str) -> Process:
+        """Return a command as a process of its own, whose Ctrl-C is a terminal's."""
+        code = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "from server.cli.main import main; main()"
+        )
+        command = [BIN / "python", "-c", code, *words, "--federation", self.federation.path]
+        return Process(command, self.federation.path / f"{words[0]}.log")
 
     def told(self, *words: str) -> Any:
         """Run a command with --json; return what it told."""
@@ -75,7 +84,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     running = [link]
     try:
         link.start()
-        wait_until(lambda: answers(federation), 60.0, "the SuperLink's health")
+        wait_until(lambda: link_answers(federation), 60.0, "the SuperLink's health")
         for site in SITES:
             (home / site).mkdir()
             public = site_node_key(home / site / "node.key")
@@ -107,9 +116,7 @@ def _node(folder: Path, port: int, authority: Path) -> Process:
 
 
 def test_a_run_is_launched_followed_killed_stopped_resumed_and_finished(trial: Trial) -> None:
-    launched = trial.command("launch", "trial", "--detach", "--yes")
-    assert launched.exit_code == 0, launched.output
-    assert "Missing: west; the quorum is 2" in launched.output
+    launch = trial.process("launch", "trial", "--yes").start()
     run = trial.federation.runs / "trial-1"
 
     def asked() -> bool:
@@ -125,7 +132,14 @@ def test_a_run_is_launched_followed_killed_stopped_resumed_and_finished(trial: T
     assert {name: (site["status"], site["node"]) for name, site in status["run"]["sites"].items()} \
         == {"north": ("asked", "online"), "south": ("asked", "online"),
             "west": ("waiting", "not registered")}  # fmt: skip
-    assert "at one thing at a time" in trial.command("launch", "trial", "--yes").output
+    for words in ([], ["--rehearse"]):
+        assert "one thing at a time" in trial.command("launch", "trial", "--yes", *words).output
+    os.kill(launch.pid, signal.SIGINT)  # Ctrl-C
+    wait_until(lambda: not launch.is_alive, 20, "the view's end")
+    assert launch.stop() == 0
+    assert "Missing: west; the quorum is 2" in launch.text()
+    assert "The run goes on" in launch.text()
+    assert [row["state"] for row in trial.told("runs")] == ["running"]
 
     (pid,) = children(trial.link.pid, "flwr-serverapp")
     os.kill(pid, signal.SIGKILL)

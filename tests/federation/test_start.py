@@ -5,26 +5,33 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from server.certificates import Issued, issue
+from server.cli.main import main
 from server.control import SUPERLINK, flower_environment, flwr
 from server.federation import Federation
 from server.front import PATHS, admitted_keys, front_process
+from server.health import front_answers
 from server.left_behind import descendants
+from server.link_database import size_bytes
 from server.services import Services
 from server.services_file import ServicesNow, read_services
-from server.watch import front_answers
+from server.sites import admitted_sites, nodes
 from tests.support.coordinator_folder import write_entry, write_folder
 from tests.support.keys import site_node_key
+from tests.support.operated import enter
 from tests.support.outside import HERE, Outside, can_go_outside
 from tests.support.processes import (
     BIN,
@@ -90,6 +97,10 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside | None
 def running(outside: Outside | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     hosts = ("127.0.0.1", "localhost") if outside is None else (HERE, "127.0.0.1")
     federation = write_folder(tmp_path_factory.mktemp("coordinator") / "federation", *hosts)
+    file = federation.path / "federation.yaml"
+    file.write_text(
+        file.read_text("utf-8").replace("database_mb: 1000", "database_mb: 10"), "utf-8"
+    )
     start = Process(
         [BIN / "leukofed-server", "start", "--federation", federation.path],
         federation.path / "printed.log",
@@ -143,6 +154,21 @@ def test_it_says_what_runs_since_when(running: Running) -> None:
     text = running.start.text()
     assert f"sites reach this federation at {running.federation.settings.address}" in text
     assert running.federation.front.stat().st_mode & 0o777 == 0o700
+
+
+def test_status_and_sites_tell_of_it(
+    running: Running, node: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(running.federation.path.parent)
+    words = ["--json", "--federation", running.federation.path.name]
+    status = CliRunner().invoke(main, ["status", *words])
+    told = json.loads(status.stdout)
+    assert (status.exit_code, told["superlink"], told["attention"]) == (0, "answers", [])
+    assert told["services"]["pid"] == running.start.pid
+    assert told["services"]["front"]["answers"] is True
+    (site,) = json.loads(CliRunner().invoke(main, ["sites", *words]).stdout)
+    assert site["name"] == "north"
+    assert site["state"] != "unknown"  # the SuperLink was asked
 
 
 def test_a_federation_is_served_once(running: Running) -> None:
@@ -306,11 +332,25 @@ def test_a_renewed_certificate_drops_no_node(running: Running, node: Process) ->
     issue(root, federation.settings.hosts).write(federation.front_certificate)
     wait_until(lambda: running.start.text().count("front reloaded") > count, 20, "the reload")
     wait_until(lambda: front_answers(federation), 20, "the front")
-    time.sleep(7)  # two of the node's calls
+    time.sleep(4)  # one of the node's calls, every three seconds
     assert node.is_alive
     assert node.text() == told  # not even a reconnect
     assert is_online(federation)
     assert running.link == link
+
+
+def test_a_database_that_has_grown_is_made_smaller(running: Running, node: Process) -> None:
+    federation = running.federation
+    with closing(sqlite3.connect(federation.database, timeout=10)) as base, base:
+        row = ("0" * 64, b"x" * 12_000_000, 1, 1)
+        base.execute(
+            "INSERT INTO objects (object_id, content, is_available, ref_count) VALUES (?, ?, ?, ?)",
+            row,
+        )
+    assert size_bytes(federation.database) > 12_000_000
+    wait_until(lambda: "database made smaller" in running.start.text(), 30, "a smaller database")
+    assert size_bytes(federation.database) < 2_000_000
+    assert is_online(federation)
 
 
 def test_a_revoked_site_is_refused_by_the_front(running: Running, node: Process) -> None:
@@ -341,11 +381,14 @@ def test_a_stop_leaves_nothing_behind(running: Running) -> None:
 
 def test_a_superlink_without_its_executor_is_started_anew(tmp_path: Path) -> None:
     federation = write_folder(tmp_path / "federation")
+    enter(federation, "north", site_node_key(tmp_path / "node.key"), 17)  # of a lost database
     services, stopping = Services(federation, look_every_s=0.5, settling_s=3.0), threading.Event()
     thread = threading.Thread(target=services.run, args=[stopping])
     thread.start()
     try:
         wait_until(lambda: front_answers(federation), 60, "the front")
+        wait_until(lambda: admitted_sites(federation)["north"].node_id != 17, 30, "the site")
+        assert set(nodes(federation)) == {admitted_sites(federation)["north"].node_id}
         first = services.link.pid
         assert first is not None
         wait_until(lambda: children(first, "flower-superexec"), 30, "the SuperExec")

@@ -12,7 +12,7 @@ from common.study.schema import load_study
 from common.yaml_file import dump_yaml
 from server.control import write_connection
 from server.federation import Federation, Settings
-from server.readiness import FILES
+from server.proposals import FILES
 from server.sites import AdmittedSite
 from tests.support.federation import Federation as Running
 from tests.support.processes import ENVIRONMENT, ROOT

@@ -41,7 +41,7 @@ def test_a_run_that_stopped_is_shown_with_its_reason(federation: Federation) -> 
     run.submitted("1")
     run.launched("1")
     run.round("census", 1, 2.0, lost=("south",))
-    run.write("stopped", phase="census", round=1, problem="1 of 2 sites answered")
+    run.write("stopped", phase="census", round=1, problem="1 of 2 sites answered [/b]")
     (run.path / "progress.log").write_text("census, round 1 of 1: 1 of 2 sites\n")
     line = command(federation, "runs").stdout
     for text in ("trial-1", "stopped: 1 of 2 sites", "1 of 2"):

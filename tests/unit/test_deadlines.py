@@ -14,7 +14,6 @@ from server.deadlines import (
     Paces,
     Patience,
     examples_told,
-    recorded_paces,
     wait_s,
     work_name,
 )
@@ -92,33 +91,3 @@ def test_examples_are_those_that_a_reply_tells_of() -> None:
     assert examples_told(FIT_TOLD) == 7
     assert examples_told(BoosterTold(examples=12)) == 12
     assert examples_told(None) == 0
-
-
-def test_seconds_for_one_example_are_known_where_examples_are() -> None:
-    assert Pace(30.0, 40).seconds_each == 0.75
-    assert Pace(30.0).seconds_each is None
-
-
-def test_a_record_tells_the_paces_of_its_run() -> None:
-    def exchange(round_: int, waited: float, work: float) -> dict[str, object]:
-        return {
-            "event": "exchange", "phase": "fusion", "round": round_, "work": "fit fusion",
-            "accepted": ["north"], "waited_s": {"north": waited, "south": 99.0},
-            "work_s": {"north": work, "south": 1.0}, "examples": {"north": 40},
-        }  # fmt: skip
-
-    older: dict[str, object] = {
-        "event": "exchange",
-        "phase": "fusion",
-        "accepted": ["north"],
-        "seconds": 700.0,
-    }
-    events: list[dict[str, object]] = [
-        older,
-        {"event": "round"},
-        exchange(1, 12.0, 11.0),
-        exchange(2, 1.0, 20.0),
-    ]
-    paces = recorded_paces(events)
-    assert paces.of("north", "fusion", "fit fusion") == Pace(20.0, 40)
-    assert paces.of("south", "fusion", "fit fusion") is None

@@ -12,7 +12,7 @@ from server.federation import Federation, Settings
 from server.founding import found
 
 SETTINGS = Settings(
-    name="trial", hosts=("leukofed.example.org", "::1"), port=9443, link_port=9000,
+    name="trial", hosts=("leukofed.example.org", "::1"), port=9443, link_port=9000, database_mb=50,
     contact='Office "North" # 1', terms="First: a sentence.\nSecond.",
 )  # fmt: skip
 
@@ -49,7 +49,18 @@ def test_the_command_tells_the_fingerprint_and_what_to_do_next(tmp_path: Path) -
     key = public_half(read_key(federation.signing_key))
     assert fingerprint(key) in result.output
     assert "leukofed.example.org:8443" in result.output
-    assert "leukofed-server admit REQUEST" in result.output
+    assert f"leukofed-server start --federation {tmp_path / 'one'}" in result.output
+    assert f"leukofed-server admit REQUEST --federation {tmp_path / 'one'}" in result.output
+
+
+def test_what_hospitals_could_not_be_shown_is_wrong_usage(tmp_path: Path) -> None:
+    for option in ("--contact", "--terms"):
+        result = init(tmp_path / "one", "--host", "localhost", option, "a\x1b[2Jb")
+        assert result.exit_code == 2
+        assert (
+            f"{option.removeprefix('--')}: Value error, this holds what is no text" in result.output
+        )
+    assert not (tmp_path / "one").exists()
 
 
 def test_a_federation_is_never_touched_by_another(tmp_path: Path) -> None:

@@ -127,6 +127,19 @@ def test_a_plan_without_any_record_says_what_is_supposed(made: Path, federation:
     assert longer == pytest.approx(down_and_up * 8 / 1e6)
 
 
+def test_a_plan_for_many_sites_still_fits_a_terminal(
+    made: Path, federation: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    shutil.copytree(made, folder)
+    sites = tuple(f"hospital-{number:02}" for number in range(30))
+    study = load_study(made / "study.yaml").model_copy(update={"sites": sites})
+    (folder / "study.yaml").write_text(dump_yaml(study), encoding="utf-8")
+    lines = call("plan", folder, "--federation", federation).output.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum(line.startswith("hospital-") for line in lines) == 30
+
+
 def test_a_site_that_was_never_measured_is_as_slow_as_the_slowest(
     made: Path, federation: Path
 ) -> None:

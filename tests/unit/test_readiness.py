@@ -1,5 +1,8 @@
 """What keeps a run from being launched is said before anything is sent."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from common.signing import new_key
 from common.yaml_file import dump_yaml
 from server.control import LinkError
 from server.launch import load_launch
-from server.operations import check_site_presence, named, resumable, stop
+from server.operations import alone, check_site_presence, named, resumable, stop
 from server.readiness import check_admitted, check_alone, check_disk, check_quorum, proposed
 from server.run_folder import RunFolder
 from server.run_setup import prepare_run, renew_keys
@@ -103,6 +106,26 @@ def test_a_silent_superlink_and_a_run_at_work_keep_a_run_from_beginning(tmp_path
         with pytest.raises(ConfigError, match="trial-1 is running"):
             check_alone([standing(run.path)])
     check_alone([standing(run.path)])
+
+
+def test_of_two_launches_at_once_the_second_is_refused(tmp_path: Path) -> None:
+    federation = tiny_federation(tmp_path)
+    run = LaunchedRun(tmp_path / "runs" / "trial-1")
+
+    def launch() -> None:
+        with alone(federation):
+            pass
+
+    with ThreadPoolExecutor(1) as other, RunFolder(run.path, run.path.name).locked():
+        with ExitStack() as first:
+            (run.path / "lock").rename(run.path / "kept")  # it has not begun yet
+            first.enter_context(alone(federation))
+            second = other.submit(launch)
+            time.sleep(0.1)
+            assert not second.done()
+            (run.path / "kept").rename(run.path / "lock")
+        with pytest.raises(ConfigError, match="trial-1 is running, and a site works at one"):
+            second.result()
 
 
 def test_a_full_disk_is_told_with_figures(tmp_path: Path) -> None:

@@ -493,6 +493,15 @@ def test_who_took_part_is_a_table_of_sites_and_rounds(metrics: RunMetrics, page:
     assert "Incomplete" not in text(page)
 
 
+def test_of_many_sites_that_were_lost_the_worst_are_named(metrics: RunMetrics) -> None:
+    lost = {f"site-{n:02}": n for n in range(1, 31)}
+    told = metrics.model_copy(update={"lost": lost, "complete": False}).losses
+    assert told == (
+        "Of 24 rounds: 30 without site-30, 29 without site-29, 28 without site-28, "
+        "27 without site-27, 26 without site-26, 25 without site-25, some without 24 more sites"
+    )
+
+
 def test_a_run_that_lost_sites_says_so_first(metrics: RunMetrics) -> None:
     page = read(with_losses(metrics.model_copy(update={"synthetic": False})))
     (banner,) = page.findall('.//p[@class="banner"]')

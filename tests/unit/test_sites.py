@@ -1,6 +1,8 @@
 """The register of admitted sites: names bound to keys. What needs a SuperLink is a slow test."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from server.cli.main import main
 from server.control import LinkError
 from server.federation import Federation, Settings
 from server.founding import found
+from server.locks import held
 from server.site_list import ago, presence
 from server.sites import AdmittedSite, admitted_sites, known_entry, register, revoke
 from tests.support.keys import node_public_key
@@ -102,6 +105,30 @@ def test_a_site_is_revoked_in_the_register_even_if_the_superlink_is_away(
     assert admitted_sites(federation) == {}
     with pytest.raises(ConfigError, match="burnt"):
         known_entry(federation, asked(1), "north")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["[/nothing]", "\x1b[2J" + 95 * "x"])
+def test_what_a_site_tells_of_itself_is_shown_as_text(version: str, federation: Federation) -> None:
+    run = federation.runs / "trial-1"
+    run.mkdir()
+    told = {"event": "round", "phase": "census",
+            "census": {"north": {"software": {"leukofed": version}}}}  # fmt: skip
+    (run / "record.jsonl").write_text(f"{json.dumps(told)}\n", encoding="utf-8")
+    result = CliRunner().invoke(main, ["sites", "--federation", str(federation.path)])
+    assert result.exit_code == 0
+    assert version.replace("\x1b", " ").strip()[:9] in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_the_register_is_changed_by_one_command_at_a_time(federation: Federation) -> None:
+    with ThreadPoolExecutor(1) as other:
+        with held(federation.sites):
+            waiting = other.submit(revoke, federation, "nobody")
+            time.sleep(0.1)
+            assert not waiting.done()
+        with pytest.raises(ConfigError, match="no site nobody"):
+            waiting.result()
 
 
 def test_an_unknown_site_cannot_be_revoked(federation: Federation) -> None:

@@ -2,7 +2,8 @@
 
 import io
 import json
-import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,10 @@ from server.now import NowFile
 from server.operations import all_standings
 from server.run_folder import RunFolder
 from server.run_list import run_rows
+from server.services_file import Part, ServicesNow, write_services
 from server.standing import standing
 from server.status import PENDING, Status, chosen, status_of
-from server.status_view import page, size
+from server.status_view import page
 from tests.support.launched import LaunchedRun, later, site_state, tiny_federation, tiny_study
 
 NODES = {name: site_state(name) for name in ("north", "south")}
@@ -139,22 +141,33 @@ def test_a_run_that_stopped_by_itself_needs_attention_and_one_by_hand_does_not(
 def test_a_silent_superlink_needs_attention(run: LaunchedRun) -> None:
     status = look(run, link=False)
     assert status.superlink == "silent"
-    assert "the SuperLink does not answer" in status.attention
+    assert status.attention[0] == (
+        "the SuperLink does not answer: run `leukofed-server start`, and leave it running"
+    )
     assert "the SuperLink does not answer" in shown(status)
 
 
-@pytest.mark.parametrize("alive", [True, False])
-def test_what_the_services_tell_counts_while_they_run(run: LaunchedRun, alive: bool) -> None:
-    folder = federation_of(run).front
-    folder.mkdir()
-    pid = os.getpid() if alive else 2**22 + 1
-    note = {"pid": pid, "since": "2026-01-02T03:04:05+00:00", "troubles": ["the disk is full"]}
-    (folder / "start.json").write_text(json.dumps(note))
+def test_what_the_services_tell_counts_while_they_run(run: LaunchedRun) -> None:
+    federation = federation_of(run)
+    federation.front.mkdir()
     run.submitted("1")
-    status = look(run)
-    assert status.services == (note if alive else {})
-    assert status.attention == (("the disk is full",) if alive else ())
-    assert ("services running since 2026-01-02" in shown(status)) is alive
+    words = [sys.executable, "-c", "input()", "start"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        part = Part(None, 1, answers=False)
+        note = ServicesNow(
+            process.pid, "2026-01-02T03:04:05+00:00", "2026-01-02T03:04:15+00:00", part, part,
+            troubles=["the disk is full"],
+        )  # fmt: skip
+        write_services(federation, note)
+        status = look(run)
+        process.communicate(b"\n")
+    assert status.services == note
+    assert status.attention == ("the disk is full",)
+    assert "services running since 2026-01-02" in shown(status)
+    assert json.loads(status.model_dump_json())["services"]["troubles"] == ["the disk is full"]
+    gone = look(run)
+    assert (gone.services, gone.attention) == (None, ())
+    assert "services running" not in shown(gone)
 
 
 def test_the_run_at_work_is_chosen_else_the_newest(run: LaunchedRun) -> None:
@@ -204,11 +217,3 @@ def test_a_finished_run_has_a_line_with_its_figure(run: LaunchedRun) -> None:
     )  # fmt: skip
     assert row.report.endswith("report.html")
     assert datetime.fromisoformat(row.to_json()["began"]) < datetime.now(UTC)
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0"), (999, "999"), (1000, "1.0 kB"), (21_800_000, "22 MB"), (3_400_000_000, "3.4 GB")],
-)
-def test_bytes_read_naturally(count: int, text: str) -> None:
-    assert size(count) == text
