@@ -19,6 +19,7 @@ from http import HTTPStatus
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from common.errors import LeukofedError
+from common.plain_text import one_line
 
 _LOG = logging.getLogger("leukofed.tunnel")
 _LOOPBACK = "127.0.0.1"
@@ -153,7 +154,7 @@ class Tunnel:
             return None
         if target not in self._strangers and len(self._strangers) < _STRANGERS_TOLD:
             self._strangers.add(target)
-            _LOG.warning("a connection to another address was refused: %s", target[:200])
+            _LOG.warning("a connection to another address was refused: %s", one_line(target[:200]))
         return HTTPStatus.FORBIDDEN
 
     async def _carry(self, near: "_Ends", far: "_Ends") -> None:

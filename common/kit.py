@@ -27,6 +27,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from common.digests import canonical_json, digest_value
 from common.errors import ConfigError
+from common.plain_text import one_line, plain
 from common.signing import PublicHalf, is_signed_kit, public_key, sign_kit
 from common.study.schema import SiteName
 from common.study.strict import Strict
@@ -35,7 +36,7 @@ from common.yaml_file import dump_yaml, load_yaml
 _ASKED = b"leukofed enrolment request\n"  # Flower signs with this key too, never this
 _SIGNED = re.compile(r"^# signed: ([A-Za-z0-9+/=]+)$", re.MULTILINE)
 _GROUPS, _DIGITS = 6, 5
-_ADDRESS = r"^([^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
+_ADDRESS = r"^([A-Za-z0-9._-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
 
 Document = TypeVar("Document", bound=Strict)
 
@@ -94,6 +95,10 @@ def _checked_authority(text: str) -> str:
     return text
 
 
+Line = Annotated[str, AfterValidator(one_line)]
+"""A line of text; what a terminal would obey is written out."""
+Lines = Annotated[str, AfterValidator(plain)]
+"""Some lines of text, likewise."""
 NodePublicKey = Annotated[str, AfterValidator(_checked_node_key)]
 """A node's public key in OpenSSH form; a comment behind it is dropped."""
 
@@ -105,9 +110,9 @@ class EnrolmentRequest(Strict):
     """The name by which the site asks to be known."""
     public_key: NodePublicKey
     """The public half of its node key."""
-    contact: str = Field(max_length=200)
+    contact: Line = Field(max_length=200)
     """Whom the coordinator calls."""
-    leukofed: str = Field(max_length=40)
+    leukofed: Line = Field(max_length=40)
     """The version that is installed at the site."""
     protocol: int
     """The version of the exchange between coordinator and sites that it speaks."""
@@ -130,11 +135,11 @@ class Kit(Strict):
     """The public half of the key that signs studies, requests and this kit."""
     public_key: NodePublicKey
     """The site's key that was admitted."""
-    contact: str
+    contact: Line
     """Whom the hospital calls."""
-    terms: str
+    terms: Lines
     """What the parties agreed on."""
-    leukofed: str
+    leukofed: Line
     """The version that is installed at the coordinator."""
     protocol: int
     """The version of the exchange between coordinator and sites that it speaks."""

@@ -12,6 +12,7 @@ from client.cli.options import SITE
 from common.commands import plain_errors
 from common.durations import duration
 from common.errors import ConfigError
+from common.plain_text import plain
 
 if TYPE_CHECKING:
     from common.worker_pb2 import Outlook
@@ -75,7 +76,7 @@ def _link_lines(link: Mapping[str, Any]) -> list[str]:
     last = "never" if heard is None else f"{duration(heard)} ago"
     up, down = (link[way] / 1e6 for way in ("bytes_up", "bytes_down"))
     return [
-        f"link: {link['words']}",
+        f"link: {plain(str(link['words']))}",
         f"coordinator last heard: {last}; {up:.1f} MB up, {down:.1f} MB down since the start",
     ]
 
