@@ -53,7 +53,7 @@ def status(site: Path, desk: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**_told(outlook), "link": link}, indent=2))
         return
-    lines = _lines(outlook)
+    lines = status_lines(outlook)
     if link is not None:
         lines += _link_lines(link)
     elif not may_ask:
@@ -81,7 +81,8 @@ def _link_lines(link: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _lines(outlook: "Outlook") -> list[str]:
+def status_lines(outlook: "Outlook") -> list[str]:
+    """Say in words how the worker is."""
     kind = type(outlook)
     activity = kind.Activity.Name(outlook.activity).lower()
     up = duration(outlook.up_seconds)
@@ -90,7 +91,11 @@ def _lines(outlook: "Outlook") -> list[str]:
         where = kind.Phase.Name(outlook.phase).lower()
         exchange = f", exchange {outlook.exchange}" if outlook.exchange else ""
         spent, quiet = duration(outlook.seconds), duration(outlook.quiet_seconds)
-        lines.append(f"study {outlook.study.hex()[:12]}: {where}, round {outlook.round}{exchange}")
+        kind_of_run = ", a rehearsal on generated images" if outlook.rehearsal else ""
+        lines.append(
+            f"study {outlook.study.hex()[:12]}: {where}, round {outlook.round}{exchange}"
+            f"{kind_of_run}"
+        )
         lines.append(f"at work for {spent}, last progress {quiet} ago")
         if outlook.done < outlook.of:
             lines.append(f"images through the frozen fronts: {outlook.done} of {outlook.of} views")
