@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from common.errors import ConfigError, LeukofedError
+from common.plain_text import plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +35,11 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except LeukofedError as error:
             detail = f"\n  Detail: {error.local_detail}" if error.local_detail else ""
+<<<<<<< HEAD
             raise click.ClickException(_shown(f"{error}{detail}")) from error
+=======
+            raise click.ClickException(plain(f"{error}{detail}")) from error
+>>>>>>> wt-mend-client
 
     return wrapped
 

@@ -120,6 +120,17 @@ def test_modes_keep_others_out(tmp_path: Path, data: Path) -> None:
     assert site.path.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_folder_that_others_use_stays_open_to_them(tmp_path: Path, data: Path) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    (place / "theirs").touch()
+    place.chmod(0o755)
+    site = made(place, data)
+    assert place.stat().st_mode & 0o777 == 0o755
+    for secret in (site.link, site.path / "state", site.path / "approved"):
+        assert secret.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_site_is_never_touched_by_another(tmp_path: Path, data: Path) -> None:
     site = made(tmp_path / "north", data)
     before = {path: path.read_bytes() for path in site.path.rglob("*") if path.is_file()}
