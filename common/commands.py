@@ -35,18 +35,9 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except LeukofedError as error:
             detail = f"\n  Detail: {error.local_detail}" if error.local_detail else ""
-<<<<<<< HEAD
-            raise click.ClickException(_shown(f"{error}{detail}")) from error
-=======
             raise click.ClickException(plain(f"{error}{detail}")) from error
->>>>>>> wt-mend-client
 
     return wrapped
-
-
-def _shown(text: str) -> str:
-    """Return a text as a terminal may show it: what it quotes may come from a stranger's file."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
 
 
 def check_installation() -> None:
