@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -15,9 +14,9 @@ pytestmark = pytest.mark.slow
 _SEEN_S = 120.0
 
 
-@pytest.fixture
-def link(tmp_path: Path) -> Iterator[BareLink]:
-    with BareLink(tmp_path / "link", ["north"]) as link:
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareLink]:
+    with BareLink(tmp_path_factory.mktemp("strangers") / "link", ["north"]) as link:
         yield link
 
 
@@ -76,7 +75,7 @@ def test_a_certificate_that_has_expired_is_told_and_a_new_one_lets_the_site_in_a
     write_server_certificate(link.tls, -1 / 48)
     link.process.stop()
     link.start()
-    north = admitted(link, "north-node")
+    north = admitted(link, "north-later")
     try:
         north.start()
         wait_until(lambda: not north.is_alive, _SEEN_S, "the node's end")
