@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 SCENARIO ?= $(if $(DATA),taleqani-3-sites,synthetic)
-# Two processes, each with one thread: they would fight for the cores with more.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+# Two processes, each with one thread: they would fight for the cores with more. One that is done
+# takes over from the other, whose slow tests may all stand in a row.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: simulate federation test faults check docs proto bench clean
 
