@@ -246,9 +246,7 @@ def test_a_study_that_is_withdrawn_ends_at_once_at_that_site(baseline: Baseline)
 def test_an_update_a_thousand_times_too_large_is_rejected_and_no_more(baseline: Baseline) -> None:
     with open_folder() as folder:
         running = federation(folder, None, **SLOW)
-        running.folder.mkdir(parents=True)
-        program = folder / "planted"
-        running.sites["west"].program = plant(program, 1000.0)
+        running.sites["west"].program = plant(folder / "planted", 1000.0)
         with running:
             fault = Watched(running, baseline, "updates of west 1000 times too large")
             fault.completes()
