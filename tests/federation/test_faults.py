@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.federation import Federation
-from tests.support.hospital import Site
+from tests.support.hospital import Site, let_in_again
 from tests.support.keys import write_server_certificate
 from tests.support.planted_worker import plant
 from tests.support.processes import wait_until
@@ -278,8 +278,7 @@ def test_a_certificate_that_expires_in_mid_run_costs_the_time_until_it_is_renewe
         running.wait_healthy()
         for site in running.sites.values():  # as a supervisor does
             site.node.stop()
-            site.node.start()
-        running.wait_online(list(SITES))
+        let_in_again(*running.sites.values())
         fault.launch_again()
         fault.completes()
         assert digests(running.run.path) == baseline.digests
