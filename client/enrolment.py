@@ -168,6 +168,7 @@ limits:                         # what may leave, whatever a study asks
   most_runs: {limits.most_runs}                 # most runs of one study
   largest_payload_mb: {limits.largest_payload_mb:g}       # of a reply
   largest_request_mb: {limits.largest_request_mb:g}       # a larger request is not taken in
+  most_mb_a_day: {json.dumps(limits.most_mb_a_day)}           # within 24 hours; null: no limit
 """
 
 

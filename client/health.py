@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -43,6 +43,9 @@ class Health:
     def told(self) -> dict[str, Any]:
         """What is told, by name."""
         return {"well": not self.reason, "words": self.words, **asdict(self)}
+
+
+_FIELDS = {"well", "words", *(field.name for field in fields(Health))}
 
 
 class HealthServer:
@@ -109,4 +112,5 @@ def ask_health(port: int) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
-    return told if isinstance(told, dict) and "words" in told else None
+    is_health = isinstance(told, dict) and told.keys() >= _FIELDS
+    return told if is_health else None  # else another program has the port

@@ -17,7 +17,7 @@ from common.imaging.decode import IMAGE_SUFFIXES, decode
 from common.imaging.pipeline import prepare, to_model_input
 from common.model.initial import released_branches
 from common.parts import by_part
-from common.release import Release, read_release
+from common.release import Release
 from common.statistics.temperature import calibrated
 from common.study.phases import BoosterPhase
 
@@ -26,17 +26,16 @@ _BATCH = 16
 Watch = Callable[[int, int], None]
 
 
-def predict_files(bundle: Path, paths: Sequence[Path], out: Path, watch: Watch) -> None:
+def predict_files(release: Release, paths: Sequence[Path], out: Path, watch: Watch) -> None:
     """Write one line per image: path, class, a probability per class, or why there is none.
 
     Args:
-        bundle: a release, folder or zip; its digests are checked first.
+        release: holds the model.
         paths: images, or folders searched for images.
         out: the CSV file.
         watch: told how many images are done, and of how many.
 
     Raises:
-        CorruptFile: the release is not what was written.
         DataError: there is no image at these paths, or the CSV file cannot be written.
     """
     images = _images(paths)
@@ -45,7 +44,6 @@ def predict_files(bundle: Path, paths: Sequence[Path], out: Path, watch: Watch) 
             "there is no image at these paths",
             fix=f"name images or folders with files ending in {', '.join(IMAGE_SUFFIXES)}",
         )
-    release = read_release(bundle)
     model = ReleasedModel(release)
     with _opened(out) as file:
         lines = csv.writer(file)

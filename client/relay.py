@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import grpc
@@ -16,7 +16,7 @@ from common.worker_pb2 import Piece
 _LOG = logging.getLogger("leukofed.carrier")
 _MOST_LOSSES = 3
 """How often a worker may go away over one request that it has taken in."""
-_PAUSES_S = {Trouble.AWAY: 1.0, Trouble.STOPPING: 1.0, Trouble.BUSY: 5.0}
+PAUSES_S: Mapping[Trouble, float] = {Trouble.AWAY: 1.0, Trouble.STOPPING: 1.0, Trouble.BUSY: 5.0}
 """What passes, and how long to wait before the request is handed over again, in seconds."""
 
 
@@ -27,6 +27,7 @@ def relay(
     away_s: float = 60.0,
     stalled_s: float = 900.0,
     pulse: Pulse = no_pulse,
+    pauses_s: Mapping[Trouble, float] = PAUSES_S,
 ) -> bytes:
     """Hand a request to the worker and return its reply.
 
@@ -39,6 +40,7 @@ def relay(
         away_s: how long to wait for a worker that does not run, or is at other work, in seconds.
         stalled_s: how long to wait for one that makes no progress, in seconds.
         pulse: called at every attempt and every sign of life.
+        pauses_s: how long to wait before the request is handed over again, in seconds.
 
     Raises:
         Unanswered: the worker turned the request away, does not run, or hangs.
@@ -54,7 +56,7 @@ def relay(
             if call.has_stalled:
                 raise Unanswered(Trouble.STALLED) from error
             trouble = _trouble(error)
-            if trouble not in _PAUSES_S:
+            if trouble not in pauses_s:
                 raise Unanswered(trouble) from error
             if call.was_heard:
                 away_since = time.monotonic()
@@ -64,7 +66,7 @@ def relay(
             elif time.monotonic() - away_since > away_s:
                 raise Unanswered(trouble) from error
             _LOG.warning("no reply yet (%s); the request is handed over again", trouble)
-            time.sleep(_PAUSES_S[trouble])
+            time.sleep(pauses_s[trouble])
 
 
 class _Call:

@@ -161,6 +161,7 @@ def _told(flight: Flight) -> Outlook:
         phase=name if name in Outlook.Phase.keys() else None,  # noqa: SIM118
         round=step.round,
         exchange=step.exchange,
+        rehearsal=step.rehearsal,
         study=bytes.fromhex(step.study),
         seconds=now - flight.since,
         quiet_seconds=now - flight.beat,

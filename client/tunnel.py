@@ -9,6 +9,7 @@ import base64
 import logging
 import os
 import re
+import secrets
 import socket
 import threading
 import time
@@ -19,9 +20,11 @@ from http import HTTPStatus
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from common.errors import LeukofedError
+from common.plain_text import one_line
 
 _LOG = logging.getLogger("leukofed.tunnel")
 _LOOPBACK = "127.0.0.1"
+_USER = "site"
 _CHUNK = 16_384
 _LONGEST_HEAD = 8_192
 _HEAD_S = 10.0  # how long the head of a request may take to come
@@ -57,7 +60,8 @@ class Traffic:
 class Tunnel:
     """A proxy for one address, at a free port of the loopback, from `start` to `close`.
 
-    Whoever can open a connection to the loopback can use it, to reach that address only.
+    Other users of this machine can open a connection to the loopback; without the password in the
+    tunnel's URL they get no further, and pass neither for the SuperNode nor for the coordinator.
 
     Args:
         address: the coordinator's front, `HOST:PORT`.
@@ -70,6 +74,7 @@ class Tunnel:
     ) -> None:
         self._socket = socket.create_server((_LOOPBACK, 0))
         self.port: int = self._socket.getsockname()[1]
+        self._password = secrets.token_urlsafe(24)
         self._address = address
         self._proxy = proxy
         self._up = _Bucket(bandwidth_mbit)
@@ -84,8 +89,8 @@ class Tunnel:
 
     @property
     def url(self) -> str:
-        """What a process is given as its proxy."""
-        return f"http://{_LOOPBACK}:{self.port}"
+        """What a process is given as its proxy, password and all."""
+        return f"http://{_USER}:{self._password}@{_LOOPBACK}:{self.port}"
 
     @property
     def traffic(self) -> Traffic:
@@ -146,15 +151,25 @@ class Tunnel:
         try:
             async with asyncio.timeout(_HEAD_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-            method, target, _ = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
+            first, *fields = head.decode("ascii").split("\r\n")
+            method, target, _ = first.split(" ")
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             return HTTPStatus.BAD_REQUEST
+        if not any(map(self._admits, fields)):
+            return HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
         if method == "CONNECT" and target.lower() == self._address.lower():
             return None
         if target not in self._strangers and len(self._strangers) < _STRANGERS_TOLD:
             self._strangers.add(target)
-            _LOG.warning("a connection to another address was refused: %s", target[:200])
+            _LOG.warning("a connection to another address was refused: %s", one_line(target[:200]))
         return HTTPStatus.FORBIDDEN
+
+    def _admits(self, field: str) -> bool:
+        """Whether a line of a request's head holds the tunnel's password."""
+        name, _, value = field.partition(":")
+        return name.lower() == "proxy-authorization" and secrets.compare_digest(
+            value.strip(), _basic(_USER, self._password)
+        )
 
     async def _carry(self, near: "_Ends", far: "_Ends") -> None:
         turns = 0
@@ -245,8 +260,8 @@ async def _ask_proxy(
     """Ask an HTTP proxy for a connection (RFC 9110, 9.3.6), with basic authentication."""
     credentials = ""
     if proxy.username is not None:
-        pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
-        credentials = f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}\r\n"
+        pair = _basic(unquote(proxy.username), unquote(proxy.password or ""))
+        credentials = f"Proxy-Authorization: {pair}\r\n"
     writer.write(f"CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{credentials}\r\n".encode())
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -256,6 +271,11 @@ async def _ask_proxy(
     except BaseException:
         writer.transport.abort()
         raise
+
+
+def _basic(user: str, password: str) -> str:
+    """Return what proves a user to a proxy (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _refused(code: int | None) -> str:

@@ -5,7 +5,9 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +82,32 @@ def as_user(user: User, *, group: int, network: bool) -> list[str]:
         *alone, "setpriv", f"--reuid={user.number}", f"--regid={group}", "--clear-groups",
         "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--pdeathsig=TERM",
     ]  # fmt: skip
+
+
+def check_can_run(before: Sequence[str], who: str, python: str = sys.executable) -> None:
+    """Check that a user can run this installation, and start others of its programs.
+
+    Root's own rights reach as far as the first program that it starts as somebody else: that one
+    may run from a closed folder and yet be unable to start its children.
+
+    Args:
+        before: what stands before the user's commands.
+        who: what an error calls the user.
+        python: the installation's.
+
+    Raises:
+        ConfigError: the user cannot.
+    """
+    done = subprocess.run(
+        [*before, "sh", "-c", '"$0" -I -c ""', python], capture_output=True, check=False, cwd="/"
+    )
+    if done.returncode:
+        raise ConfigError(
+            f"{who} cannot run this installation",
+            fix="install leukofed where every user may read and run it, such as /opt/leukofed, "
+            "with a Python that lies in no closed home folder",
+            local_detail=python,
+        )
 
 
 def make_room(folder: Path, owner: User) -> None:

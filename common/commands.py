@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from common.errors import ConfigError, LeukofedError
+from common.plain_text import plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,14 +35,9 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except LeukofedError as error:
             detail = f"\n  Detail: {error.local_detail}" if error.local_detail else ""
-            raise click.ClickException(_shown(f"{error}{detail}")) from error
+            raise click.ClickException(plain(f"{error}{detail}")) from error
 
     return wrapped
-
-
-def _shown(text: str) -> str:
-    """Return a text as a terminal may show it: what it quotes may come from a stranger's file."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
 
 
 def check_installation() -> None:

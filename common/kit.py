@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import re
-import unicodedata
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -28,6 +27,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from common.digests import canonical_json, digest_value
 from common.errors import ConfigError
+from common.plain_text import one_line, plain
 from common.signing import PublicHalf, is_signed_kit, public_key, sign_kit
 from common.study.schema import SiteName
 from common.study.strict import Strict
@@ -36,8 +36,7 @@ from common.yaml_file import dump_yaml, load_yaml
 _ASKED = b"leukofed enrolment request\n"  # Flower signs with this key too, never this
 _SIGNED = re.compile(r"^# signed: ([A-Za-z0-9+/=]+)$", re.MULTILINE)
 _GROUPS, _DIGITS = 6, 5
-_NOT_SHOWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode: control, format, no sign, line ends
-_ADDRESS = r"^([^\s:]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
+_ADDRESS = r"^([A-Za-z0-9._-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$"
 
 Document = TypeVar("Document", bound=Strict)
 
@@ -96,24 +95,10 @@ def _checked_authority(text: str) -> str:
     return text
 
 
-def _checked_line(text: str) -> str:
-    # What one party writes, another's terminal shows, beside the fingerprint that people compare.
-    if any(unicodedata.category(one) in _NOT_SHOWN for one in text):
-        raise ValueError(
-            "this holds what is no text: control characters, or signs that hide others"
-        )
-    return text
-
-
-def _checked_text(text: str) -> str:
-    _checked_line(text.replace("\n", " "))
-    return text
-
-
-Line = Annotated[str, AfterValidator(_checked_line)]
-"""A line of text that is safe to show."""
-Text = Annotated[str, AfterValidator(_checked_text)]
-"""Lines of text that are safe to show."""
+Line = Annotated[str, AfterValidator(one_line)]
+"""A line of text; what a terminal would obey is written out."""
+Lines = Annotated[str, AfterValidator(plain)]
+"""Some lines of text, likewise."""
 NodePublicKey = Annotated[str, AfterValidator(_checked_node_key)]
 """A node's public key in OpenSSH form; a comment behind it is dropped."""
 
@@ -152,7 +137,7 @@ class Kit(Strict):
     """The site's key that was admitted."""
     contact: Line
     """Whom the hospital calls."""
-    terms: Text
+    terms: Lines
     """What the parties agreed on."""
     leukofed: Line
     """The version that is installed at the coordinator."""

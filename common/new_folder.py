@@ -13,7 +13,7 @@ def new_folder(path: Path, entries: Iterable[str], *, holds: str) -> Iterator[No
     """Make a folder that its owner alone may enter; on a failure within, take it away again.
 
     Args:
-        path: the folder. It may exist, with other files in it, which stay.
+        path: the folder. It may exist, with other files in it, which stay; so does then its mode.
         entries: names of what will be made in it; none of them may be there.
         holds: what the folder is for, for example `a federation`.
 
@@ -31,7 +31,8 @@ def new_folder(path: Path, entries: Iterable[str], *, holds: str) -> Iterator[No
     was_there = path.exists()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
+        if not any(path.iterdir()):  # a folder that others use, such as /tmp, stays open to them
+            path.chmod(0o700)
         yield
     except BaseException as error:
         for place in [path / name for name in names] if was_there else [path]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from common.durations import duration
+from common.plain_text import plain
 
 _LOG = logging.getLogger("leukofed.supervision")
 LOG_BYTES = 10_000_000
@@ -24,6 +26,7 @@ LOGS_KEPT = 5
 """How many files that were put aside are kept beside the newest."""
 _LONGEST_LINE = 65_536
 _LINES_REMEMBERED = 50
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LEFT_BEHIND_S = 2.0  # what an ended child left behind may take to end by itself
 
 
@@ -251,7 +254,7 @@ def _write(output: RotatingFileHandler, line: str) -> None:
 def _copy(pipe: IO[bytes], output: RotatingFileHandler, last: deque[str]) -> None:
     with pipe:
         while line := pipe.readline(_LONGEST_LINE):
-            text = line.decode("utf-8", "replace").rstrip()
+            text = plain(_COLOUR.sub("", line.decode("utf-8", "replace")).rstrip())
             if text:
                 last.append(text)
                 _write(output, text)

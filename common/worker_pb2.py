@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63ommon/worker.proto\x12\x08leukofed\"\x15\n\x05Piece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\r\n\x0bLookRequest\"\xf5\x03\n\x07Outlook\x12,\n\x08\x61\x63tivity\x18\x01 \x01(\x0e\x32\x1a.leukofed.Outlook.Activity\x12&\n\x05phase\x18\x02 \x01(\x0e\x32\x17.leukofed.Outlook.Phase\x12\r\n\x05round\x18\x03 \x01(\r\x12\x10\n\x08\x65xchange\x18\x04 \x01(\r\x12\r\n\x05study\x18\x05 \x01(\x0c\x12\x0f\n\x07seconds\x18\x06 \x01(\x01\x12\x15\n\rquiet_seconds\x18\x07 \x01(\x01\x12\x0c\n\x04\x64one\x18\x08 \x01(\x04\x12\n\n\x02of\x18\t \x01(\x04\x12\x0f\n\x07replies\x18\n \x01(\x04\x12\x13\n\x0bturned_away\x18\x0b \x01(\x04\x12\x10\n\x08\x61pproved\x18\x0c \x01(\x04\x12\x16\n\x0eresident_bytes\x18\r \x01(\x04\x12\x12\n\nup_seconds\x18\x0e \x01(\x01\"I\n\x08\x41\x63tivity\x12\x18\n\x14\x41\x43TIVITY_UNSPECIFIED\x10\x00\x12\x08\n\x04IDLE\x10\x01\x12\x0b\n\x07WORKING\x10\x02\x12\x0c\n\x08STOPPING\x10\x03\"s\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x45NSUS\x10\x01\x12\r\n\tBACKBONES\x10\x02\x12\n\n\x06\x46USION\x10\x03\x12\x0b\n\x07\x42OOSTER\x10\x04\x12\x0f\n\x0b\x43\x41LIBRATION\x10\x05\x12\x0e\n\nEVALUATION\x10\x06\x32\x38\n\x06Worker\x12.\n\x06Handle\x12\x0f.leukofed.Piece\x1a\x0f.leukofed.Piece(\x01\x30\x01\x32\x38\n\x04\x44\x65sk\x12\x30\n\x04Look\x12\x15.leukofed.LookRequest\x1a\x11.leukofed.Outlookb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x63ommon/worker.proto\x12\x08leukofed\"\x15\n\x05Piece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\r\n\x0bLookRequest\"\x88\x04\n\x07Outlook\x12,\n\x08\x61\x63tivity\x18\x01 \x01(\x0e\x32\x1a.leukofed.Outlook.Activity\x12&\n\x05phase\x18\x02 \x01(\x0e\x32\x17.leukofed.Outlook.Phase\x12\r\n\x05round\x18\x03 \x01(\r\x12\x10\n\x08\x65xchange\x18\x04 \x01(\r\x12\r\n\x05study\x18\x05 \x01(\x0c\x12\x0f\n\x07seconds\x18\x06 \x01(\x01\x12\x15\n\rquiet_seconds\x18\x07 \x01(\x01\x12\x0c\n\x04\x64one\x18\x08 \x01(\x04\x12\n\n\x02of\x18\t \x01(\x04\x12\x0f\n\x07replies\x18\n \x01(\x04\x12\x13\n\x0bturned_away\x18\x0b \x01(\x04\x12\x10\n\x08\x61pproved\x18\x0c \x01(\x04\x12\x16\n\x0eresident_bytes\x18\r \x01(\x04\x12\x12\n\nup_seconds\x18\x0e \x01(\x01\x12\x11\n\trehearsal\x18\x0f \x01(\x08\"I\n\x08\x41\x63tivity\x12\x18\n\x14\x41\x43TIVITY_UNSPECIFIED\x10\x00\x12\x08\n\x04IDLE\x10\x01\x12\x0b\n\x07WORKING\x10\x02\x12\x0c\n\x08STOPPING\x10\x03\"s\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43\x45NSUS\x10\x01\x12\r\n\tBACKBONES\x10\x02\x12\n\n\x06\x46USION\x10\x03\x12\x0b\n\x07\x42OOSTER\x10\x04\x12\x0f\n\x0b\x43\x41LIBRATION\x10\x05\x12\x0e\n\nEVALUATION\x10\x06\x32\x38\n\x06Worker\x12.\n\x06Handle\x12\x0f.leukofed.Piece\x1a\x0f.leukofed.Piece(\x01\x30\x01\x32\x38\n\x04\x44\x65sk\x12\x30\n\x04Look\x12\x15.leukofed.LookRequest\x1a\x11.leukofed.Outlookb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKREQUEST']._serialized_start=56
   _globals['_LOOKREQUEST']._serialized_end=69
   _globals['_OUTLOOK']._serialized_start=72
-  _globals['_OUTLOOK']._serialized_end=573
-  _globals['_OUTLOOK_ACTIVITY']._serialized_start=383
-  _globals['_OUTLOOK_ACTIVITY']._serialized_end=456
-  _globals['_OUTLOOK_PHASE']._serialized_start=458
-  _globals['_OUTLOOK_PHASE']._serialized_end=573
-  _globals['_WORKER']._serialized_start=575
-  _globals['_WORKER']._serialized_end=631
-  _globals['_DESK']._serialized_start=633
-  _globals['_DESK']._serialized_end=689
+  _globals['_OUTLOOK']._serialized_end=592
+  _globals['_OUTLOOK_ACTIVITY']._serialized_start=402
+  _globals['_OUTLOOK_ACTIVITY']._serialized_end=475
+  _globals['_OUTLOOK_PHASE']._serialized_start=477
+  _globals['_OUTLOOK_PHASE']._serialized_end=592
+  _globals['_WORKER']._serialized_start=594
+  _globals['_WORKER']._serialized_end=650
+  _globals['_DESK']._serialized_start=652
+  _globals['_DESK']._serialized_end=708
 # @@protoc_insertion_point(module_scope)

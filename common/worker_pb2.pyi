@@ -16,7 +16,7 @@ class LookRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Outlook(_message.Message):
-    __slots__ = ("activity", "phase", "round", "exchange", "study", "seconds", "quiet_seconds", "done", "of", "replies", "turned_away", "approved", "resident_bytes", "up_seconds")
+    __slots__ = ("activity", "phase", "round", "exchange", "study", "seconds", "quiet_seconds", "done", "of", "replies", "turned_away", "approved", "resident_bytes", "up_seconds", "rehearsal")
     class Activity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTIVITY_UNSPECIFIED: _ClassVar[Outlook.Activity]
@@ -57,6 +57,7 @@ class Outlook(_message.Message):
     APPROVED_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     UP_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REHEARSAL_FIELD_NUMBER: _ClassVar[int]
     activity: Outlook.Activity
     phase: Outlook.Phase
     round: int
@@ -71,4 +72,5 @@ class Outlook(_message.Message):
     approved: int
     resident_bytes: int
     up_seconds: float
-    def __init__(self, activity: _Optional[_Union[Outlook.Activity, str]] = ..., phase: _Optional[_Union[Outlook.Phase, str]] = ..., round: _Optional[int] = ..., exchange: _Optional[int] = ..., study: _Optional[bytes] = ..., seconds: _Optional[float] = ..., quiet_seconds: _Optional[float] = ..., done: _Optional[int] = ..., of: _Optional[int] = ..., replies: _Optional[int] = ..., turned_away: _Optional[int] = ..., approved: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., up_seconds: _Optional[float] = ...) -> None: ...
+    rehearsal: bool
+    def __init__(self, activity: _Optional[_Union[Outlook.Activity, str]] = ..., phase: _Optional[_Union[Outlook.Phase, str]] = ..., round: _Optional[int] = ..., exchange: _Optional[int] = ..., study: _Optional[bytes] = ..., seconds: _Optional[float] = ..., quiet_seconds: _Optional[float] = ..., done: _Optional[int] = ..., of: _Optional[int] = ..., replies: _Optional[int] = ..., turned_away: _Optional[int] = ..., approved: _Optional[int] = ..., resident_bytes: _Optional[int] = ..., up_seconds: _Optional[float] = ..., rehearsal: bool = ...) -> None: ...

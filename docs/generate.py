@@ -63,7 +63,7 @@ def pages() -> dict[str, str]:
         "launch.md": _settings_page(
             "The launch file",
             "What the coordinator's ServerApp is told of a run besides its study. Relative paths\n"
-            "start at the file's folder. `leukofed-server launch` writes one into the run's folder.",
+            "start at the file's folder. `leukofed-server launch` writes one for each run.",
             Launch,
         ),
         "link.md": _settings_page(

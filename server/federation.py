@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from common.errors import ConfigError
-from common.kit import Line, Text
+from common.kit import Line, Lines
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
 
@@ -30,7 +30,7 @@ class Settings(Strict):
     """How large the SuperLink's database may be, in MB, before it is made smaller between runs."""
     contact: Line = ""
     """Whom a hospital calls."""
-    terms: Text = ""
+    terms: Lines = ""
     """What the parties agreed on, in a sentence or two; stands in every kit."""
 
     @property

@@ -31,6 +31,7 @@ def approve(proposal: Path, site: Path, site_file: Path | None, yes: bool) -> No
     from client.approved_site import open_site
     from client.prospect import own_timings, prospect
     from client.prospect_words import told
+    from common.plain_text import plain
     from common.proposal import read_proposal
 
     opened = open_site(site, site_file)
@@ -49,7 +50,7 @@ def approve(proposal: Path, site: Path, site_file: Path | None, yes: bool) -> No
         timings = own_timings(opened.config.state, opened.config.name, known)
         found = prospect(study, model_shapes(study), opened.config, timings)
     for line in told(found, opened.config, opened.kit, approvals.last_of(study.name)):
-        click.echo(line)
+        click.echo(plain(line))
     others = [one for one in approvals.approved() if one.study.name == study.name]
     click.echo()
     if not yes and not click.confirm("Approve this study?"):

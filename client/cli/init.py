@@ -59,6 +59,11 @@ def _limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--cache-gb", type=_ABOVE_ZERO, help="Most disk for it, in GB.")
 @_limit_options
+@click.option(
+    "--most-mb-a-day",
+    type=_ABOVE_ZERO,
+    help="Most that leaves within 24 hours, in MB.  [default: no limit]",
+)
 @click.option("--contact", help="Whom the coordinator calls.")
 @click.option("--worker-user", metavar="USER", help="As root: who reads the images.")
 @click.option("--carrier-user", metavar="USER", help="As root: who has the network.")
@@ -153,6 +158,7 @@ def _choices(site: Path, given: Mapping[str, Any], *, yes: bool) -> "Choices":
     limits = {key: value(key, words, getattr(usual, key), kind) for key, words, kind in _LIMITS}
     contact = value("contact", "Whom the coordinator calls", "", _contact)
     cache = Cache(folder=folder, limit_gb=limit_gb)
+    limits["most_mb_a_day"] = given["most_mb_a_day"]
     return Choices(name, manifest, weights, cache, Limits(**limits), contact)
 
 

@@ -47,7 +47,7 @@ def join(kit: Path, site: Path, fingerprint: str | None, new_coordinator: bool) 
         f"  This site    {found.site}{renamed}\n"
         f"  Address      {found.address}\n"
         f"  Contact      {found.contact or '-'}\n"
-        f"  Terms        {found.terms or '-'}\n"
+        f"  Terms        {_indented(found.terms) or '-'}\n"
         f"  Version      leukofed {found.leukofed} at the coordinator\n"
         f"  Fingerprint  {fingerprint_of(found.coordinator)} of the coordinator"
     )
@@ -60,6 +60,11 @@ def join(kit: Path, site: Path, fingerprint: str | None, new_coordinator: bool) 
         f"This site has joined {found.federation}; no study runs here before you approve it.\n"
         "Next: leukofed-site check, then leukofed-site run. If it runs already, start it again."
     )
+
+
+def _indented(text: str) -> str:
+    """Keep the further lines of a text from passing for lines of this command's own."""
+    return text.strip().replace("\n", f"\n{' ' * 15}")
 
 
 def _compare(offer: "Offer", told: str | None) -> None:

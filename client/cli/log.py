@@ -1,5 +1,6 @@
 """`leukofed-site log`: what left this site, for the hospital to read."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,10 +9,12 @@ import click
 
 from client.cli.options import SITE, SITE_FILE
 from common.commands import plain_errors
+from common.plain_text import plain
 
 if TYPE_CHECKING:
     from client.egress.log import EgressLog, Line
     from client.site_config import SiteConfig
+    from client.site_folder import SiteFolder
     from common.log_head import LogHead
 
 _HEAD = (
@@ -24,7 +27,9 @@ _HEAD = (
 @SITE
 @SITE_FILE
 @click.option(
-    "--study", default="", metavar="DIGEST", help="Only this study; a beginning is enough."
+    "--study",
+    default="",
+    help="Only this study: its name, or the beginning of its digest.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every field, one JSON object a line.")
 @click.option(
@@ -85,12 +90,37 @@ def log(
     if verify:
         _verify(kept, config, [] if record is None else heads_in(record, config.name, rehearsal))
         return
-    chosen = (line for line in kept.lines() if line.passage.study.startswith(study))
+    beginnings = _digests(study, config, SiteFolder(site))
+    chosen = (line for line in kept.lines() if line.passage.study.startswith(beginnings))
     if as_json:
         for line in chosen:
             click.echo(line.stored)
     else:
-        _show(chosen)
+        _show(chosen, " for this study" if study else "")
+
+
+def _digests(study: str, config: "SiteConfig", folder: "SiteFolder") -> tuple[str, ...]:
+    """Return the digests, or beginnings of them, that a name or a beginning stands for.
+
+    Raises:
+        ConfigError: it is no digest's beginning, and no study of this name was approved here.
+    """
+    from client.approvals import Approvals
+    from common.errors import ConfigError
+    from common.signing import public_key
+
+    named: tuple[str, ...] = ()
+    if study and config.coordinator is not None:
+        approvals = Approvals(folder.approved, public_key(config.coordinator))
+        known = [*approvals.approved(), *approvals.earlier()]
+        named = tuple(one.digest for one in known if one.study.name == study)
+    if not named and not re.fullmatch("[0-9a-f]{0,64}", study):
+        raise ConfigError(
+            "no study of this name was approved here",
+            fix="name one that `leukofed-site studies --all` lists, or a digest's beginning",
+            local_detail=study,
+        )
+    return named or (study,)
 
 
 def _verify(log: "EgressLog", config: "SiteConfig", told: Sequence["LogHead"]) -> None:
@@ -103,18 +133,18 @@ def _verify(log: "EgressLog", config: "SiteConfig", told: Sequence["LogHead"]) -
         click.echo(f"The log holds all {len(told)} heads that the record tells of.")
 
 
-def _show(lines: Iterable["Line"]) -> None:
+def _show(lines: Iterable["Line"], whose: str) -> None:
     rows: list[tuple[Sequence[str], str]] = [(_HEAD, "")]
     rows += [(_cells(line), _reason(line)) for line in lines]
     if len(rows) == 1:
-        click.echo("Nothing has left this site.")
+        click.echo(f"Nothing has left this site{whose}.")
         return
     widths = [max(len(cells[i]) for cells, _ in rows) for i in range(len(_HEAD))]
     for cells, reason in rows:
         aligned = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         click.echo("  ".join(aligned).rstrip())
         if reason:
-            click.echo(f"    {reason}")
+            click.echo(f"    {plain(reason)}")
 
 
 def _reason(line: "Line") -> str:

@@ -37,8 +37,17 @@ def predict(release: Path, out: Path, paths: tuple[Path, ...]) -> None:
     Example: leukofed-site predict --release release.zip smears/ --out found.csv
     """
     from client.predict import predict_files
+    from common.release import read_release
+
+    found = read_release(release)
+    if found.metrics.get("rehearsal"):
+        click.echo(
+            "Warning: this release is of a rehearsal. Its model has seen generated images only: "
+            "what it says about real ones means nothing.",
+            err=True,
+        )
 
     def watch(done: int, of: int) -> None:
         click.echo(f"\r{done} of {of} images", nl=done == of, err=True)
 
-    predict_files(release, list(paths), out, watch)
+    predict_files(found, list(paths), out, watch)

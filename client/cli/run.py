@@ -72,9 +72,12 @@ def run(
     worker, carrier = _walls(only, worker_user, carrier_user, folder)
     place = logs or (folder.carrier_logs if only == "carrier" else folder.logs)
     if is_walled:
-        from client.walls import check_only_roots
+        from client.walls import check_can_run, check_only_roots
 
         check_only_roots(place)
+        for before, user in ((worker, worker_user), (carrier, carrier_user)):
+            if before is not None:
+                check_can_run(before, f"the user {user}")
     log = _logging(place)
     supervisor = Supervisor(folder, place, worker=worker, carrier=carrier)
     if not is_walled and only is None:

@@ -12,6 +12,7 @@ from client.cli.options import SITE
 from common.commands import plain_errors
 from common.durations import duration
 from common.errors import ConfigError
+from common.plain_text import plain
 
 if TYPE_CHECKING:
     from common.worker_pb2 import Outlook
@@ -52,7 +53,7 @@ def status(site: Path, desk: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**_told(outlook), "link": link}, indent=2))
         return
-    lines = _lines(outlook)
+    lines = status_lines(outlook)
     if link is not None:
         lines += _link_lines(link)
     elif not may_ask:
@@ -75,12 +76,13 @@ def _link_lines(link: Mapping[str, Any]) -> list[str]:
     last = "never" if heard is None else f"{duration(heard)} ago"
     up, down = (link[way] / 1e6 for way in ("bytes_up", "bytes_down"))
     return [
-        f"link: {link['words']}",
+        f"link: {plain(str(link['words']))}",
         f"coordinator last heard: {last}; {up:.1f} MB up, {down:.1f} MB down since the start",
     ]
 
 
-def _lines(outlook: "Outlook") -> list[str]:
+def status_lines(outlook: "Outlook") -> list[str]:
+    """Say in words how the worker is."""
     kind = type(outlook)
     activity = kind.Activity.Name(outlook.activity).lower()
     up = duration(outlook.up_seconds)
@@ -89,7 +91,11 @@ def _lines(outlook: "Outlook") -> list[str]:
         where = kind.Phase.Name(outlook.phase).lower()
         exchange = f", exchange {outlook.exchange}" if outlook.exchange else ""
         spent, quiet = duration(outlook.seconds), duration(outlook.quiet_seconds)
-        lines.append(f"study {outlook.study.hex()[:12]}: {where}, round {outlook.round}{exchange}")
+        kind_of_run = ", a rehearsal on generated images" if outlook.rehearsal else ""
+        lines.append(
+            f"study {outlook.study.hex()[:12]}: {where}, round {outlook.round}{exchange}"
+            f"{kind_of_run}"
+        )
         lines.append(f"at work for {spent}, last progress {quiet} ago")
         if outlook.done < outlook.of:
             lines.append(f"images through the frozen fronts: {outlook.done} of {outlook.of} views")

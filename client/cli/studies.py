@@ -27,6 +27,7 @@ def studies(site: Path, site_file: Path | None, with_earlier: bool, as_json: boo
     from client.approved_site import open_site
     from client.left_so_far import NOTHING, left_by_study
     from common.columns import aligned
+    from common.plain_text import plain
     from common.sizes import size
 
     opened = open_site(site, site_file)
@@ -54,4 +55,4 @@ def studies(site: Path, site_file: Path | None, with_earlier: bool, as_json: boo
     else:
         click.echo("\n".join(aligned(rows, right=(4, 5, 6))))
     for name, problem in opened.approvals.without_effect():
-        click.echo(f"{name} approves nothing: {problem}")
+        click.echo(plain(f"{name} approves nothing: {problem}"))

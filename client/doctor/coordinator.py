@@ -22,6 +22,7 @@ from client.site_folder import SiteFolder
 from common.errors import ConfigError
 from common.expiry import WARNED_BEFORE
 from common.kit import Kit, read_kit
+from common.plain_text import one_line
 from common.study.schema import PROTOCOL
 
 _MOST_SKEW_S = 60.0
@@ -139,7 +140,7 @@ def _intercepted(address: Address, shown: x509.Certificate) -> Finding:
 
 def issuer(certificate: x509.Certificate) -> str:
     """Name who issued a certificate, on one line."""
-    return " ".join(certificate.issuer.rfc4514_string().split()) or "not named"
+    return one_line(certificate.issuer.rfc4514_string()) or "not named"
 
 
 def _untrusted(address: Address, shown: x509.Certificate, why: str, now: dt.datetime) -> Finding:

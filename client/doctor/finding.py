@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from common.errors import LeukofedError
+from common.plain_text import one_line
 
 Verdict = Literal["ok", "warning", "problem"]
 Watch = Callable[[str, int, int], None]
@@ -47,5 +48,5 @@ def failed(check: str, error: LeukofedError) -> Finding:
 
 
 def _line(text: str, most: int = 300) -> str:
-    line = " ".join(text.split())
+    line = one_line(text)
     return line if len(line) <= most else f"{line[:most]}…"

@@ -178,8 +178,8 @@ def sockets_line(folder: SiteFolder) -> Finding:
         return problem(
             "sockets",
             f"the carrier's user {carrier.name} cannot reach the worker's socket",
-            f"put {carrier.name} into the group {group_name(group)} of {folder.socket}, and let the "
-            "group enter its folders",
+            f"put {carrier.name} into the group {group_name(group)} of {folder.socket}, and let "
+            "the group enter its folders",
         )
     return ok("sockets", "as they should be" if sockets else "none: the worker does not run")
 

@@ -8,6 +8,8 @@ from common.study.strict import Strict
 
 GroupColumn = Literal["patient", "slide", "stain_cluster", "field"]
 GROUP_ORDER: tuple[GroupColumn, ...] = ("patient", "slide", "stain_cluster", "field")
+EVERY_IMAGE = "image"
+"""What a site tells instead of a column where each image is a group of its own."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

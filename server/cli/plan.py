@@ -48,6 +48,7 @@ def plan(study: str, federation: Path, images: int, mbit: float | None, as_json:
 
     Example: leukofed-server plan trial-1 --federation /srv/leukofed
     """
+    from common.errors import ConfigError
     from common.initial_model import read_initial
     from common.shapes import shapes_of
     from server.federation import Federation
@@ -57,6 +58,12 @@ def plan(study: str, federation: Path, images: int, mbit: float | None, as_json:
 
     found = Federation(federation)
     folder = found.studies / study if (found.studies / study).is_dir() else Path(study)
+    if not (folder / "study.yaml").is_file():
+        raise ConfigError(
+            f"there is no study {study}, neither proposed nor as a folder",
+            fix="name a proposed study, or a folder that `leukofed-sim init-model` wrote",
+            local_detail=str(folder),
+        )
     pinned = pinned_study(folder / "study.yaml")
     initial = read_initial(folder / "initial.safetensors", pinned.initial_model)
     made = forecast(pinned, shapes_of(initial), facts_of_runs(found), images=images, mbit=mbit)

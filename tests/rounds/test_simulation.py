@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +23,7 @@ from common.digests import digest_arrays
 from common.metrics import RunMetrics, load_metrics
 from common.parts import by_part
 from common.record import read_record
-from common.release import SUMS, read_release
+from common.release import SUMS, read_release, write_release
 from common.study.schema import load_study
 from server.progress import PlainProgress
 from server.run_folder import RunFolder
@@ -159,6 +159,19 @@ def test_a_changed_release_predicts_nothing(finished: Finished, tmp_path: Path) 
     assert "booster.ubj is changed" in done.output
     assert "To fix: get the release again" in done.output
     assert not out.exists()
+
+
+def test_a_rehearsals_release_is_warned_of(finished: Finished, tmp_path: Path) -> None:
+    release = read_release(finished.folder.path / "release")
+    marked = replace(release, metrics={**release.metrics, "rehearsal": True})
+    write_release(tmp_path / "rehearsal", marked)
+    image = next(iter(sorted(finished.images.rglob("*.png"))))
+    own = finished.folder.path / "release"
+    for bundle, is_warned in ((tmp_path / "rehearsal", True), (own, False)):
+        words = ["predict", "--release", str(bundle), "--out", str(tmp_path / "found.csv")]
+        done = CliRunner().invoke(site_command, [*words, str(image)])
+        assert done.exit_code == 0, done.output
+        assert ("this release is of a rehearsal" in done.stderr) == is_warned
 
 
 def test_the_release_holds_the_model_of_the_metrics(finished: Finished) -> None:

@@ -54,9 +54,9 @@ def test_another_fingerprint_is_refused_and_a_question_unanswered(federation: Fe
 @pytest.mark.parametrize("sign", ["\x1b[2A", "\r", "\n  Fingerprint  1", "\u202e", "\x9b2A"])
 def test_a_request_cannot_write_over_what_is_shown(sign: str, federation: Federation) -> None:
     for key in ("contact", "leukofed"):
-        result = admit(federation, request=ASKED.model_copy(update={key: f"0.1{sign}"}))
+        asked = ASKED.model_copy(update={key: f"0.1{sign}"})
+        result = admit(federation, request=asked, typed="n\n")
         assert result.exit_code == 1
-        assert f"{key}: this holds what is no text" in result.output
         assert sign not in result.output
 
 
@@ -65,7 +65,7 @@ def test_a_refused_request_is_quoted_as_text(federation: Federation) -> None:
     path.write_text('"\\x1b[2J\\x1b]0;here": 1\n', encoding="utf-8")
     result = CliRunner().invoke(main, ["admit", str(path), "--federation", str(federation.path)])
     assert result.exit_code == 1
-    assert "?[2J?]0;here" in result.output
+    assert r"\x1b[2J\x1b]0;here" in result.output
     assert "\x1b" not in result.output
 
 

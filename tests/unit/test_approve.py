@@ -170,6 +170,22 @@ def test_the_studies_are_listed_with_what_was_answered(site: SiteOnDisk) -> None
     assert (told["digest"], told["left"]["answers"]) == (study.digest, 1)
 
 
+def test_the_log_of_a_study_is_found_by_its_name(site: SiteOnDisk) -> None:
+    study = given_approval(site)
+    door = Door(site.config.state, "north", site.config.limits)
+    for digest in (study.digest, "e" * 64):
+        asked = census_request(study=digest)
+        door.release(asked, reply(asked))
+    call(site, "withdraw", "small")
+    (line,) = call(site, "log", "--study", "small", "--json").output.splitlines()
+    assert json.loads(line)["study"] == study.digest
+    assert (
+        call(site, "log", "--study", "f0").output == "Nothing has left this site for this study.\n"
+    )
+    unknown = call(site, "log", "--study", "large")
+    assert (unknown.exit_code, "no study of this name" in unknown.output) == (1, True)
+
+
 def test_a_folder_that_may_not_be_written_to_is_told_plainly(site: SiteOnDisk) -> None:
     if os.getuid() == 0:
         pytest.skip("root may write anywhere")

@@ -65,6 +65,7 @@ def checks(result: Result) -> dict[str, str]:
     return {finding["check"]: finding["verdict"] for finding in told["findings"]}
 
 
+@pytest.mark.slow
 def test_one_line_per_check_and_what_to_do(folder: Path) -> None:
     before = set(folder.rglob("*"))
     result = call("--site", folder, "--offline")
@@ -176,6 +177,7 @@ def test_a_study_file_that_is_not_approved_can_be_shown(folder: Path) -> None:
     assert f"Study other ({other.digest[:12]})" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_synthetic_round_uses_nothing_of_the_sites(folder: Path) -> None:
     config = SiteConfig(
         name="north", images=Images(manifest=folder / "absent.csv"), state=folder / "state",

@@ -2,11 +2,13 @@
 
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
 
+from client.cli.status import status_lines
 from client.desk import look
 from common.errors import ConfigError
 from common.wire import Request
@@ -38,6 +40,21 @@ def test_the_desk_tells_enumerated_fields() -> None:
     assert 0 <= working.quiet_seconds <= working.seconds + 1e-3 < PATIENCE_S
     assert (later.activity, later.replies, later.turned_away) == (Outlook.IDLE, 1, 1)
     assert later.up_seconds >= working.up_seconds >= idle.up_seconds
+
+
+@pytest.mark.parametrize("rehearsal", [True, False])
+def test_the_desk_tells_a_rehearsal_from_a_run(rehearsal: bool) -> None:
+    gate = Gate()
+    asked = census_request()
+    asked = replace(asked, step=asked.step.model_copy(update={"rehearsal": rehearsal}))
+    with Worker(gate) as worker, grpc.insecure_channel(f"unix:{worker.socket}") as channel:
+        answer = call(channel, message(asked))
+        gate.wait_begun()
+        next(answer)
+        outlook = look(worker.desk)
+        gate.open()
+    assert outlook.rehearsal == rehearsal
+    assert any("a rehearsal" in line for line in status_lines(outlook)) == rehearsal
 
 
 def test_the_desk_names_every_phase_that_asks_something_of_a_site() -> None:

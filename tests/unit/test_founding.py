@@ -53,14 +53,12 @@ def test_the_command_tells_the_fingerprint_and_what_to_do_next(tmp_path: Path) -
     assert f"leukofed-server admit REQUEST --federation {tmp_path / 'one'}" in result.output
 
 
-def test_what_hospitals_could_not_be_shown_is_wrong_usage(tmp_path: Path) -> None:
-    for option in ("--contact", "--terms"):
-        result = init(tmp_path / "one", "--host", "localhost", option, "a\x1b[2Jb")
-        assert result.exit_code == 2
-        assert (
-            f"{option.removeprefix('--')}: Value error, this holds what is no text" in result.output
-        )
-    assert not (tmp_path / "one").exists()
+def test_what_a_terminal_would_obey_is_written_out(tmp_path: Path) -> None:
+    text = "a\x1b[2Jb"
+    result = init(tmp_path / "one", "--host", "localhost", "--contact", text, "--terms", text)
+    assert result.exit_code == 0, result.output
+    settings = Federation(tmp_path / "one").settings
+    assert settings.contact == settings.terms == r"a\x1b[2Jb"
 
 
 def test_a_federation_is_never_touched_by_another(tmp_path: Path) -> None:

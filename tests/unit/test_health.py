@@ -3,7 +3,9 @@
 import http.client
 import json
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,26 @@ def test_status_without_a_worker_shows_the_link_and_ends_with_1(told: Told, site
     assert code == 1
     assert "link: closed until 19:00" in shown
     assert "no worker answers at this socket" in shown
+
+
+class Impostor(BaseHTTPRequestHandler):
+    """Another program of this machine, which answers in its own way."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"words": "all is well"}')
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+def test_another_program_at_the_port_is_not_believed() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Impostor) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            assert ask_health(server.server_port) is None
+        finally:
+            server.shutdown()
+            thread.join()

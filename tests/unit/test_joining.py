@@ -94,6 +94,17 @@ def refused(site: SiteFolder, kit: Path, problem: str, *words: str) -> None:
     assert state(site) == before
 
 
+def test_a_kit_cannot_write_over_what_the_command_shows(site: SiteFolder) -> None:
+    terms = "None.\n  Fingerprint  11111 of the coordinator\x1b[8m"
+    path = kit_for(site, contact="IT\r\x1b[2A\n  Fingerprint  22222", terms=terms)
+    shown = join(site, path, typed="n\n").output
+    assert "\x1b" not in shown
+    assert "\n  Contact      IT \\x1b[2A Fingerprint 22222\n" in shown
+    assert [line for line in shown.splitlines() if line.startswith("  Fingerprint")] == [
+        f"  Fingerprint  {TOLD} of the coordinator"
+    ]
+
+
 def test_another_fingerprint_than_the_one_told_changes_nothing(site: SiteFolder) -> None:
     refused(site, kit_for(site, new_key()), "the fingerprint is not the coordinator's")
 

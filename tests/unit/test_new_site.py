@@ -60,12 +60,12 @@ def test_flags_reach_the_site_file(tmp_path: Path, data: Path) -> None:
         tmp_path / "north", "--name", "north", "--data", data / "manifest.csv", "--yes",
         "--weights", tmp_path / "weights é", "--cache", tmp_path / "fast", "--cache-gb", 1.5,
         "--fewest-examples", 0, "--most-rounds", 7, "--most-runs", 2,
-        "--largest-payload-mb", 30,
+        "--largest-payload-mb", 30, "--most-mb-a-day", 250.5,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     config = load_site_config(tmp_path / "north" / "site.yaml")
     assert config.limits == Limits(
-        fewest_examples=0, most_rounds=7, most_runs=2, largest_payload_mb=30
+        fewest_examples=0, most_rounds=7, most_runs=2, largest_payload_mb=30, most_mb_a_day=250.5
     )
     assert config.weights == tmp_path / "weights é"
     assert (config.cache.folder, config.cache.limit_gb) == (tmp_path / "fast", 1.5)
@@ -118,6 +118,17 @@ def test_modes_keep_others_out(tmp_path: Path, data: Path) -> None:
         "link/flower": "0o700",
     }  # fmt: skip
     assert site.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_use_stays_open_to_them(tmp_path: Path, data: Path) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    (place / "theirs").touch()
+    place.chmod(0o755)
+    site = made(place, data)
+    assert place.stat().st_mode & 0o777 == 0o755
+    for secret in (site.link, site.path / "state", site.path / "approved"):
+        assert secret.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_site_is_never_touched_by_another(tmp_path: Path, data: Path) -> None:

@@ -127,6 +127,14 @@ def test_a_plan_without_any_record_says_what_is_supposed(made: Path, federation:
     assert longer == pytest.approx(down_and_up * 8 / 1e6)
 
 
+@pytest.mark.parametrize("name", ["other", ".", "../studies"])
+def test_a_plan_of_no_study_is_told_so(name: str, federation: Path) -> None:
+    (federation / "studies").mkdir()
+    result = call("plan", name, "--federation", federation)
+    assert result.exit_code == 1
+    assert f"there is no study {name}, neither proposed nor as a folder" in result.output
+
+
 def test_a_plan_for_many_sites_still_fits_a_terminal(
     made: Path, federation: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -88,10 +89,14 @@ def read_head(connection: socket.socket) -> str:
     return head.decode()
 
 
-def connect(tunnel: Tunnel, target: str, method: str = "CONNECT") -> tuple[socket.socket, str]:
+def connect(
+    tunnel: Tunnel, target: str, method: str = "CONNECT", user: str = ""
+) -> tuple[socket.socket, str]:
     """Return a connection through the tunnel and the head of what it answered."""
+    pair = user or urlsplit(tunnel.url).netloc.rpartition("@")[0]
+    shown = f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}"
     connection = socket.create_connection(("127.0.0.1", tunnel.port), timeout=10)
-    connection.sendall(f"{method} {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+    connection.sendall(f"{method} {target} HTTP/1.1\r\nHost: {target}\r\n{shown}\r\n\r\n".encode())
     return connection, read_head(connection)
 
 
@@ -155,6 +160,19 @@ def test_no_other_address_can_be_reached(
     assert (other.connections, coordinator.connections) == (0, 0)
     assert caplog.text.count(f"a connection to another address was refused: {other.address}") == 1
     assert tunnel.traffic.called is None
+
+
+def test_another_user_of_this_machine_cannot_use_it(
+    at_end: ExitStack, coordinator: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    tunnel = opened(at_end, coordinator.address)
+    connection, head = connect(tunnel, coordinator.address, user="site:guessed")
+    connection.close()
+    assert head.startswith("HTTP/1.1 407 ")
+    assert coordinator.connections == 0
+    assert (tunnel.traffic.called, caplog.text) == (None, "")
+    assert status(tunnel, "x\x1b[2J\nwell:1") == "403"
+    assert "was refused: x\\x1b[2J well:1" in caplog.text
 
 
 def test_who_was_heard_and_when(at_end: ExitStack, coordinator: Listener) -> None:

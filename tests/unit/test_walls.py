@@ -3,13 +3,22 @@
 import os
 import pwd
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from client.cli.main import main
-from client.walls import User, as_user, check_only_roots, check_walls, found_user, make_room
+from client.walls import (
+    User,
+    as_user,
+    check_can_run,
+    check_only_roots,
+    check_walls,
+    found_user,
+    make_room,
+)
 from common.errors import ConfigError
 from tests.support.walls import can_wall
 
@@ -44,6 +53,23 @@ def test_a_walled_process_is_another_user_without_network_and_rights() -> None:
         "CapBnd:\t0000000000000000",
         "NoNewPrivs:\t1",
     ]
+
+
+@needs_root
+def test_an_installation_in_a_closed_folder_is_told_of() -> None:
+    with tempfile.TemporaryDirectory() as name:  # which another user may be let into
+        folder = Path(name)
+        folder.chmod(0o755)
+        closed = folder / "closed"
+        closed.mkdir(mode=0o700)
+        python = closed / "python"
+        python.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+        python.chmod(0o755)
+        before = as_user(OTHER, group=OTHER.group, network=True)
+        with pytest.raises(ConfigError, match="the user other cannot run this installation"):
+            check_can_run(before, "the user other", str(python))
+        closed.chmod(0o755)
+        check_can_run(before, "the user other", str(python))
 
 
 @needs_root
