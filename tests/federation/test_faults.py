@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.federation import Federation
-from tests.support.hospital import Site
+from tests.support.hospital import Site, let_in_again
 from tests.support.keys import write_server_certificate
 from tests.support.planted_worker import plant
 from tests.support.processes import wait_until
@@ -246,9 +246,7 @@ def test_a_study_that_is_withdrawn_ends_at_once_at_that_site(baseline: Baseline)
 def test_an_update_a_thousand_times_too_large_is_rejected_and_no_more(baseline: Baseline) -> None:
     with open_folder() as folder:
         running = federation(folder, None, **SLOW)
-        running.folder.mkdir(parents=True)
-        program = folder / "planted"
-        running.sites["west"].program = plant(program, 1000.0)
+        running.sites["west"].program = plant(folder / "planted", 1000.0)
         with running:
             fault = Watched(running, baseline, "updates of west 1000 times too large")
             fault.completes()
@@ -280,8 +278,7 @@ def test_a_certificate_that_expires_in_mid_run_costs_the_time_until_it_is_renewe
         running.wait_healthy()
         for site in running.sites.values():  # as a supervisor does
             site.node.stop()
-            site.node.start()
-        running.wait_online(list(SITES))
+        let_in_again(*running.sites.values())
         fault.launch_again()
         fault.completes()
         assert digests(running.run.path) == baseline.digests

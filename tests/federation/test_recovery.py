@@ -14,7 +14,7 @@ from client.desk import look
 from common.errors import ConfigError
 from common.worker_pb2 import Outlook
 from tests.support.federation import Federation
-from tests.support.hospital import Site
+from tests.support.hospital import Site, let_in_again
 from tests.support.processes import children, command_line, wait_until
 from tests.support.small_federation import digests, federation, in_process, open_folder
 
@@ -78,7 +78,7 @@ def kill_a_node(running: Federation) -> float:
     site = running.sites["west"]
     reached(running, "fusion", 0)
 
-    return timed(running, site.node.kill, lambda: start_until_it_stays(site))
+    return timed(running, site.node.kill, lambda: let_in_again(site))
 
 
 def kill_the_server_app(running: Federation) -> tuple[str, float]:
@@ -125,22 +125,12 @@ def kill_the_link(running: Federation) -> tuple[str, float]:
     return found[0], seconds
 
 
-def start_until_it_stays(site: Site) -> None:
-    """Start a SuperNode; its key is refused until the lease of the one before is over."""
-    for _ in range(20):
-        site.node.start()
-        time.sleep(10.0)
-        if site.node.is_alive:
-            return
-    raise TimeoutError("the SuperNode was not let in again")
-
-
 def restart_if_it_gave_up(site: Site) -> None:
     """Do what a supervisor has to: a TLS error at a reconnect leaves a node alive, but offline."""
     with suppress(TimeoutError):
         wait_until(lambda: GAVE_UP in site.node.text(), 10.0, "a node's surrender")
         site.node.stop()
-        start_until_it_stays(site)
+        let_in_again(site)
 
 
 def reached(running: Federation, phase: str, number: int) -> None:
