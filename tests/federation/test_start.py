@@ -323,6 +323,9 @@ def test_nonsense_large_and_slow_requests_end_at_the_front(
 
 def test_a_renewed_certificate_drops_no_node(running: Running, node: Process) -> None:
     federation, link = running.federation, running.link
+    wait_until(
+        lambda: "SuperExec" in node.text(), 30, "the last of what the node says at its start"
+    )
     told = node.text()
     count = running.start.text().count("front reloaded")
     # The front's alone: with a new one of its own the SuperLink would be started anew.
