@@ -75,9 +75,14 @@ def node_environment(folder: SiteFolder, proxy: str) -> dict[str, str]:
 
 
 class NodeVerdicts:
-    """What the endings of a SuperNode mean, one after the other."""
+    """What the endings of a SuperNode mean, one after the other.
 
-    def __init__(self) -> None:
+    Args:
+        lease_s: how long a refusal may be due to the lease of the SuperNode before, in seconds.
+    """
+
+    def __init__(self, lease_s: float = _LEASE_S) -> None:
+        self._lease_s = lease_s
         self.words = ""
         """What is wrong with it, until it has run for a while."""
         self._refused_since: float | None = None
@@ -101,7 +106,7 @@ class NodeVerdicts:
             now = time.monotonic()
             if self._refused_since is None:
                 self._refused_since = now
-            if self._was_cut_off or now - self._refused_since > _LEASE_S:
+            if self._was_cut_off or now - self._refused_since > self._lease_s:
                 return Verdict(UNKNOWN_KEY)
             return Verdict(_LEASE, _LEASE_PAUSE_S)
         self._refused_since = None

@@ -10,11 +10,9 @@ from pathlib import Path
 
 from client.data.groups import join_groups
 from common.errors import DataError
-from common.study.data import GROUP_ORDER, GroupColumn
+from common.study.data import EVERY_IMAGE, GROUP_ORDER, GroupColumn
 
 REQUIRED = ("path", "label")
-EVERY_IMAGE = "image"  # what `Manifest.grouped_by` says where no column groups
-
 _DELIMITERS = (",", ";", "\t")
 _LISTED = 200  # faulty lines shown at home; the rest is counted
 _SEE = "see docs/data.md, section Manifest"

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.data.manifest import EVERY_IMAGE, Example, Manifest, read_manifest, read_table
+from client.data.manifest import Example, Manifest, read_manifest, read_table
 from client.data.scan import OTHER_LABEL, SAME_LABEL, Scan
 from client.data.splits import PARTS, split
 from client.doctor.finding import Finding, Watch, ok, problem, unwatched, warning
 from client.site_config import SiteConfig
 from common.errors import DataError
 from common.imaging.decode import decode
+from common.study.data import EVERY_IMAGE
 from common.study.schema import Study
 
 _LISTED = 3  # files named in a line; there may be thousands

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from client.data.groups import join_groups
-from client.data.manifest import EVERY_IMAGE, Manifest, read_manifest
+from client.data.manifest import Manifest, read_manifest
 from common.errors import DataError
+from common.study.data import EVERY_IMAGE
 
 CLASSES = ("Benign", "Early", "Pre")
 

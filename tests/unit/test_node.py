@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import client.node
 from client.node import UNKNOWN_KEY, NodeVerdicts, carriers, node_environment, quiet_s
 from client.site_folder import SiteFolder
 from common.supervision import Ending
@@ -18,12 +17,13 @@ REFUSED = Ending(1, 4.0, ("Exit Code: 305", "[code: 2004] Failed to activate Sup
 CUT_OFF = Ending(0, 900.0, ("SuperNode terminated gracefully.",))
 
 
-def test_a_refusal_is_taken_for_a_lease_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_is_taken_for_a_lease_for_a_while() -> None:
     verdicts = NodeVerdicts()
     verdict = verdicts(REFUSED)
     assert verdict.pause_s == 10
     assert "for up to 60 s" in verdict.words == verdicts.words
-    monkeypatch.setattr(client.node, "_LEASE_S", 0.0)
+    verdicts = NodeVerdicts(lease_s=0.0)
+    assert verdicts(REFUSED).pause_s == 10
     verdict = verdicts(REFUSED)
     assert (verdict.words, verdict.pause_s) == (UNKNOWN_KEY, None)
     verdicts.forget()
