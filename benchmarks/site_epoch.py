@@ -27,7 +27,7 @@ from client.activations import Extractor
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.site_config import Numerics
-from client.training.fit import Schedule, fit_tail
+from client.training.fit import fit_tail
 from client.training.numerics import measured
 from common.digests import digest_file
 from common.imaging.decode import IMAGE_SUFFIXES, decode

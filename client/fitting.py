@@ -12,12 +12,13 @@ from torch import nn
 
 from client.classify import build_classifier
 from client.site import Bench, Site
-from client.training.fit import Schedule, falling_rate, fit_dense, fit_tail
+from client.training.fit import fit_dense, fit_tail
 from common.asks import FitAsk, FitTold, MomentsTold
 from common.errors import DataError
 from common.model.network import Branch, fusion_arrays, trained_arrays
 from common.seeds import seed_for, stream
-from common.study.phases import BackbonesPhase, FusionPhase
+from common.study.phases import BackbonesPhase
+from common.study.schedule import schedule_of
 from common.study.schema import Study
 from common.updates.differences import difference
 from common.updates.moments import moment_sums
@@ -44,10 +45,7 @@ def answer_fit(site: Site, study: Study, request: Request) -> tuple[FitTold, Arr
 
 def _fit_heads(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arrays]:
     settings = bench.study.phase(BackbonesPhase)
-    schedule = Schedule(
-        settings.head_epochs, settings.batch_size, settings.head_learning_rate,
-        settings.weight_decay,
-    )  # fmt: skip
+    schedule = schedule_of(bench.study, "heads", request.step.round)
     validation = bench.features(request.parts, "validation")[:, 0]
     logits = _mean_log_probabilities(bench.branches, validation)
     features, labels = bench.features(request.parts, "train", settings.views), bench.labels("train")
@@ -65,15 +63,7 @@ def _fit_heads(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
 
 def _fit_tails(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arrays]:
     settings = bench.study.phase(BackbonesPhase)
-    schedule = Schedule(
-        settings.tail_epochs,
-        settings.batch_size,
-        falling_rate(
-            settings.learning_rate, settings.final_rate,
-            request.step.round - settings.head_rounds, settings.tail_rounds,
-        ),
-        settings.weight_decay,
-    )  # fmt: skip
+    schedule = schedule_of(bench.study, "tails", request.step.round)
     extractor, examples, labels = bench.extractor, bench.examples("train"), bench.labels("train")
     held_back = bench.examples("validation")
     extractor.fill(examples, settings.views)
@@ -91,11 +81,7 @@ def _fit_tails(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
 
 
 def _fit_fusion(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arrays]:
-    settings = bench.study.phase(FusionPhase)
-    rate = falling_rate(
-        settings.learning_rate, settings.final_rate, request.step.round, settings.rounds
-    )
-    schedule = Schedule(settings.local_epochs, settings.batch_size, rate, settings.weight_decay)
+    schedule = schedule_of(bench.study, "fusion", request.step.round)
     views = bench.study.phase(BackbonesPhase).views
     fusion = build_classifier(
         bench.study, site.parts["fusion"], site.parts["fusion-moments"]

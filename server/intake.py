@@ -161,14 +161,19 @@ def check_norm(site: str, arrays: Arrays, bound: float) -> None:
     Raises:
         UpdateRejected: it is larger, or not a number.
     """
-    squares = (float(np.square(a, dtype=np.float64).sum()) for a in arrays.values())
-    norm = math.sqrt(math.fsum(squares))
+    norm = euclidean(arrays)
     if not norm <= bound:
         raise UpdateRejected(
             site,
             f"its update has norm {norm:.4g}; the study accepts {bound:.4g}",
             fix="check this site's labels and learning rate, or raise norm_bound in the study",
         )
+
+
+def euclidean(arrays: Arrays) -> float:
+    """Return the Euclidean norm over all values of all arrays."""
+    squares = (float(np.square(a, dtype=np.float64).sum()) for a in arrays.values())
+    return math.sqrt(math.fsum(squares))
 
 
 def _short(value: object) -> str:

@@ -1,8 +1,6 @@
 """Local training: heads, tails and the fusion block, each from cached activations."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,28 +12,9 @@ from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
 from client.training.numerics import autocast, laid_out
 from common.model.network import Branch
+from common.study.schedule import Schedule
 
 Draw = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How one round of local training runs."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-
-
-def falling_rate(first: float, final_share: float, round_number: int, rounds: int) -> float:
-    """Return the learning rate of a round: a half cosine from `first` to its `final_share`.
-
-    Loshchilov and Hutter 2017, eq. 5, without restarts, over the study's rounds:
-    rate(r) = first * (s + (1 - s) * (1 + cos(pi * (r - 1) / (R - 1))) / 2).
-    """
-    progress = (round_number - 1) / max(1, rounds - 1)
-    return first * (final_share + (1 - final_share) * (1 + math.cos(math.pi * progress)) / 2)
 
 
 def fit_dense(
@@ -135,7 +114,7 @@ def _epochs(
     for _ in range(schedule.epochs):
         order = generator.permutation(images)
         drawn = generator.integers(views, size=images)
-        batches = math.ceil(images / schedule.batch_size)
+        batches = schedule.batches(images)
         yield [
             (part, drawn[part]) for part in np.array_split(order, batches)
         ]  # parts of nearly equal size: no batch of one image

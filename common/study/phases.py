@@ -39,8 +39,9 @@ class BackbonesPhase(Strict):
     """Examples per optimiser step."""
     views: int = Field(default=2, ge=1, le=16)
     """Views of each training image: the image itself, and augmented ones."""
-    norm_bound: float = Field(default=100.0, gt=0)
-    """Largest Euclidean norm of an update that the coordinator accepts."""
+    norm_bound: float | None = Field(default=None, gt=0)
+    """Largest Euclidean norm of an update that the coordinator accepts; by default what AdamW can
+    reach at the round's rate, with the site's examples (common/study/schedule.py)."""
 
 
 class FusionPhase(Strict):
@@ -59,8 +60,9 @@ class FusionPhase(Strict):
     """Decoupled weight decay."""
     batch_size: int = Field(default=32, ge=2)
     """Examples per optimiser step."""
-    norm_bound: float = Field(default=100.0, gt=0)
-    """Largest Euclidean norm of an update that the coordinator accepts."""
+    norm_bound: float | None = Field(default=None, gt=0)
+    """Largest Euclidean norm of an update that the coordinator accepts; by default what AdamW can
+    reach at the round's rate, with the site's examples (common/study/schedule.py)."""
 
 
 class LogGrid(Strict):

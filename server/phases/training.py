@@ -9,12 +9,13 @@ from common.asks import FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
 from common.errors import UpdateRejected
 from common.parts import by_part, flattened
 from common.study.phases import PhaseName
+from common.study.schedule import furthest, schedule_of
 from common.updates.differences import apply
 from common.updates.moments import moment_bounds, moments
 from common.wire import Reply
 from server.aggregation import RunningMean, RunningSum
 from server.conduct import Conduct, told_as
-from server.intake import check_arrays, check_examples, check_norm, check_range
+from server.intake import check_arrays, check_examples, check_norm, check_range, euclidean
 
 
 def gather_moments(
@@ -42,7 +43,7 @@ def train_round(
     number: int,
     stage: Stage,
     trained: Sequence[str],
-    norm_bound: float,
+    norm_bound: float | None,
 ) -> None:
     """Run one round: w <- w + sum_i n_i d_i / sum_i n_i (McMahan et al. 2017, Algorithm 1).
 
@@ -52,17 +53,22 @@ def train_round(
         number: the round.
         stage: what the sites train.
         trained: the parts whose differences come back.
-        norm_bound: largest Euclidean norm of an accepted update.
+        norm_bound: largest Euclidean norm of an accepted update; None: what the optimiser can
+            reach.
     """
     held = flattened({part: conduct.parts[part].arrays for part in trained})
     mean = RunningMean(held)
+    values = sum(array.size for array in held.values())
+    norm = euclidean(held)
+    schedule = schedule_of(conduct.study, stage, number)
     told_by: dict[str, FitTold] = {}
 
     def take(site: str, reply: Reply) -> None:
         told = told_as(FitTold, reply)
         _check_told(conduct, site, told)
         check_arrays(site, reply.arrays, held, np.float16)
-        check_norm(site, reply.arrays, norm_bound)
+        reach = furthest(schedule, told.examples, values, norm)
+        check_norm(site, reply.arrays, reach if norm_bound is None else norm_bound)
         mean.add(site, told.examples, reply.arrays)
         told_by[site] = told
 

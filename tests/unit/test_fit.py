@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from client.site_config import Numerics
-from client.training.fit import Schedule, falling_rate, fit_dense, fit_tail
+from client.training.fit import fit_dense, fit_tail
 from common.model.network import Branch
 from common.seeds import stream
+from common.study.schedule import Schedule
 
 PLAIN = Numerics()
 
@@ -22,13 +23,6 @@ def separable(n: int = 120) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     rows = generator.normal(size=(n, 5)).astype(np.float32)
     rows[np.arange(n), labels] += 1.5
     return rows, labels
-
-
-def test_the_rate_falls_along_half_a_cosine() -> None:
-    assert falling_rate(1.0, 0.1, 1, 5) == pytest.approx(1.0)
-    assert falling_rate(1.0, 0.1, 3, 5) == pytest.approx(0.55)
-    assert falling_rate(1.0, 0.1, 5, 5) == pytest.approx(0.1)
-    assert falling_rate(2.0, 0.1, 1, 1) == pytest.approx(2.0)
 
 
 def test_dense_training_reaches_logistic_regression() -> None:
