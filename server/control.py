@@ -4,16 +4,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from common.errors import LeukofedError
 from server.federation import Federation
+from server.health import link_answers
+from server.sole_service import is_served
 
 SUPERLINK = "own"
 """The name of the SuperLink in `config.toml` of Flower's folder."""
 _PATIENCE_S = 120.0
+_STARTING_S = 30.0
 _ABSENT = "Connection to the SuperLink is unavailable"  # in Flower's words
 
 
@@ -89,6 +93,7 @@ def flwr_text(federation: Federation, *words: object) -> str:
     Raises:
         LinkError: as `flwr` says.
     """
+    _wait_for_start(federation)
     command = [str(Path(sys.executable).parent / "flwr"), *map(str, words)]
     try:
         done = subprocess.run(
@@ -102,6 +107,13 @@ def flwr_text(federation: Federation, *words: object) -> str:
     if done.returncode:
         raise _undone(words[0], (done.stdout + done.stderr).strip())
     return done.stdout
+
+
+def _wait_for_start(federation: Federation) -> None:
+    """Wait, not for ever, while `leukofed-server start` runs and its SuperLink is not yet there."""
+    end = time.monotonic() + _STARTING_S
+    while is_served(federation) and not link_answers(federation) and time.monotonic() < end:
+        time.sleep(0.2)
 
 
 def _undone(command: object, told: str) -> LinkError:

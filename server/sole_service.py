@@ -38,6 +38,18 @@ def alone(federation: Federation) -> Iterator[None]:
         yield
 
 
+def is_served(federation: Federation) -> bool:
+    """Whether a process serves the federation now, ready or not."""
+    try:
+        with (federation.front / "start.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # it never was, or by a user whose folder this one may not see
+    return False
+
+
 def check_free(port: int, key: str) -> None:
     """Check that nobody listens on a port.
 

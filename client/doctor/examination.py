@@ -127,7 +127,7 @@ def _for_study(
     classes = study.labels.classes
     yield images.counts_line(manifest, classes, config.limits.fewest_examples)
     yield images.groups_line(examples, classes, manifest.grouped_by)
-    yield images.parts_line(examples, study, config.name)
+    yield images.parts_line(examples, study, config.name, config.limits.fewest_examples)
     try:
         parts = split(examples, study.data.split, study.seed, config.name)
     except DataError:

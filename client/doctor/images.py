@@ -146,8 +146,15 @@ def groups_line(examples: Sequence[Example], classes: Sequence[str], column: str
     return ok("groups", text)
 
 
-def parts_line(examples: Sequence[Example], study: Study, site: str) -> Finding:
-    """Split as the study would."""
+def parts_line(examples: Sequence[Example], study: Study, site: str, fewest: int) -> Finding:
+    """Split as the study would.
+
+    Args:
+        examples: the site's.
+        study: says the shares and the classes.
+        site: its name, from which the draw depends.
+        fewest: the site's limit, below which a class is not counted to the coordinator.
+    """
     try:
         parts = split(examples, study.data.split, study.seed, site)
     except DataError as error:
@@ -163,6 +170,15 @@ def parts_line(examples: Sequence[Example], study: Study, site: str) -> Finding:
             "parts", f"{text}: nothing for {_named(empty)}",
             "add images of more patients, or state the parts in the manifest's split column",
         )  # fmt: skip
+    tested = Counter(example.label for example in parts["test"])
+    few = [name for i, name in enumerate(study.labels.classes) if 0 < tested[i] < fewest]
+    if few:
+        return warning(
+            "parts",
+            f"{text}; test images of {_named(few)} are below limits.fewest_examples ({fewest}): "
+            "these classes are not scored here",
+            "add images of more patients, or lower the limit in the site file",
+        )
     return ok("parts", f"{text} images in study {study.name}")
 
 

@@ -29,6 +29,7 @@ from server.link_database import size_bytes
 from server.services import Services
 from server.services_file import ServicesNow, read_services
 from server.sites import admitted_sites, nodes
+from server.sole_service import is_served
 from tests.support.coordinator_folder import write_entry, write_folder
 from tests.support.keys import site_node_key
 from tests.support.operated import enter
@@ -107,6 +108,9 @@ def running(outside: Outside | None, tmp_path_factory: pytest.TempPathFactory) -
     ).start()
     try:
         begun = time.monotonic()
+        wait_until(lambda: is_served(federation) or not start.is_alive, 60, "its lock")
+        early = flwr(federation, "supernode", "list", SUPERLINK)  # it waits until there is a link
+        assert early["nodes"] == []
         wait_until(lambda: "ready: " in start.text() or not start.is_alive, 120, "front and link")
         assert start.is_alive, start.text()
         print(f"ready after {time.monotonic() - begun:.1f} s")

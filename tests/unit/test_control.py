@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from server.control import flower_environment
+from server.sole_service import alone, is_served
+from tests.support.coordinator_folder import write_folder
 
 
 def test_flowers_folder_is_found_from_any_folder(
@@ -23,3 +25,11 @@ def test_no_proxy_stands_before_the_loopback(monkeypatch: pytest.MonkeyPatch) ->
     found = flower_environment(Path("/srv/leukofed/flower"))
     assert not found.keys() & set(names)
     assert found["LANG"] == "C.UTF-8"
+
+
+def test_it_is_seen_whether_a_federation_is_served(tmp_path: Path) -> None:
+    federation = write_folder(tmp_path / "federation", "localhost")
+    assert not is_served(federation)
+    with alone(federation):
+        assert is_served(federation)
+    assert not is_served(federation)
