@@ -26,7 +26,6 @@ from common.signing import public_half, read_key
 from common.study.phases import BackbonesPhase, Phase
 from common.study.schema import Study, load_study
 from common.yaml_file import dump_yaml
-from server.control import SUPERLINK, flwr
 from tests.support.bare_link import BareLink
 from tests.support.processes import (
     BIN,
@@ -83,24 +82,24 @@ def _measure(study: Study, number: int, model: Path, scratch: Path) -> int:
     names = tuple(f"site-{i + 1:02}" for i in range(number))
     study = study.model_copy(update={"sites": names, "quorum": number})
     link = BareLink(scratch / f"{number}", names)
-    run = link.federation.runs / "run"
+    run = link.home / "run"
     run.mkdir(parents=True)
     for folder in (run, link.nodes):
         shutil.copyfile(model / "initial.safetensors", folder / "initial.safetensors")
     shutil.copyfile(model / "fronts.safetensors", run / "fronts.safetensors")
     (run / "study.yaml").write_text(dump_yaml(study), encoding="utf-8")
-    _lay_out(link, study)
     command = [BIN / "python", "-m", "tests.support.stand_ins", link.nodes]
     sites = Process(command, link.nodes / "log")
     with link:
         try:
+            _lay_out(link, study)
             sites.start()
             wait_until(lambda: "online" in sites.text(), _STARTED_S, "the sites")
-            launch = f'launch="{link.federation.path / "launch.yaml"}"'
+            launch = f'launch="{link.home / "launch.yaml"}"'
             app = ROOT / "deploy" / "flower-app"
-            started = flwr(link.federation, "run", app, SUPERLINK, "--run-config", launch)
-            peak = _followed(link.process, run, study)
-            flwr(link.federation, "stop", started["run-id"], SUPERLINK)
+            started = link.superlink.flwr("run", app, "own", "--run-config", launch)
+            peak = _followed(link.superlink.process, run, study)
+            link.superlink.flwr("stop", started["run-id"], "own")
             return peak
         finally:
             sites.close()
@@ -108,15 +107,15 @@ def _measure(study: Study, number: int, model: Path, scratch: Path) -> int:
 
 def _lay_out(link: BareLink, study: Study) -> None:
     launch = {
-        "run": str(link.federation.runs / "run"),
-        "key": str(link.federation.signing_key),
+        "run": str(link.home / "run"),
+        "key": str(link.signing_key),
         "sites": link.keys,
         "synthetic": True,
     }
-    (link.federation.path / "launch.yaml").write_text(yaml.safe_dump(launch), encoding="utf-8")
+    (link.home / "launch.yaml").write_text(yaml.safe_dump(launch), encoding="utf-8")
     facts = {
-        "address": link.address,
-        "coordinator": public_half(read_key(link.federation.signing_key)),
+        "address": link.superlink.address,
+        "coordinator": public_half(read_key(link.signing_key)),
         "classes": study.labels.classes,
         "sites": study.sites,
     }

@@ -218,7 +218,7 @@ def test_a_revoked_key_is_out_at_once(baseline: Baseline) -> None:
         node = fault.running.sites["west"].node
         began = time.monotonic()
         number = fault.running.nodes["west"]
-        fault.running.flwr("supernode", "unregister", number, "own")
+        fault.running.superlink.flwr("supernode", "unregister", number, "own")
         wait_until(lambda: not node.is_alive, 60.0, "the end of its node")
         print(f"\nits node ended {time.monotonic() - began:.1f} s after the order was given")
         fault.completes()
@@ -266,17 +266,16 @@ def test_a_certificate_that_expires_in_mid_run_costs_the_time_until_it_is_renewe
     baseline: Baseline,
 ) -> None:
     with faulty("certificate expired in the fusion, renewed", baseline) as fault:
-        running, keys = fault.running, fault.running.ca.parent
+        running, keys = fault.running, fault.running.superlink.keys
         fault.reaches("fusion", 0)
         write_server_certificate(keys, -1 / 48)
-        running.link.kill()
-        running.link.start()
+        running.superlink.process.kill()
+        running.superlink.process.start()
         for site in running.sites.values():
             wait_until(partial(_has_given_up, site), 120.0, f"the surrender of {site.name}")
         write_server_certificate(keys, 30)
-        running.link.stop()
-        running.link.start()
-        running.wait_healthy()
+        running.superlink.process.stop()
+        running.superlink.restart()
         for site in running.sites.values():  # as a supervisor does
             site.node.stop()
         let_in_again(*running.sites.values())

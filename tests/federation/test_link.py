@@ -17,8 +17,9 @@ from client.link import Link, Patience
 from client.node import UNKNOWN_KEY, carriers
 from client.site_folder import SiteFolder
 from tests.support.keys import site_node_key, write_certificates, write_server_certificate
-from tests.support.linked_site import Front, LinkedSite, SuperLink
+from tests.support.linked_site import Front, LinkedSite, ask
 from tests.support.processes import children, command_line, free_port, wait_until
+from tests.support.super_link import SuperLink
 
 pytestmark = pytest.mark.slow
 _SILENT = Patience(silent_s=10.0)
@@ -37,9 +38,9 @@ def test_silent_deaths_are_mended(
     with ExitStack() as ends:
         coordinator = tmp_path / "coordinator"
         coordinator.mkdir()
-        link = ends.enter_context(SuperLink(coordinator))
+        link = ends.enter_context(SuperLink(coordinator, coordinator / "keys"))
         front = ends.enter_context(Front(link.port))
-        own = f"127.0.0.1:{link.port}"
+        own = link.address
         silenced, killed, hung = (
             ends.enter_context(LinkedSite(tmp_path / name, link, address, patience))
             for name, address, patience in (
@@ -52,7 +53,7 @@ def test_silent_deaths_are_mended(
         wait_until(lambda: all(site.is_heard() for site in sites), 90, "the sites")
         assert link.online() == 3
 
-        link.ask(hung.node, tmp_path / "first", words="work")  # for a worker that is not there
+        ask(link, hung.node, tmp_path / "first", words="work")  # for a worker that is not there
         (pid,) = waited(lambda: [p for p in started(hung) if hung.site.pulse.exists()])
         os.kill(pid, signal.SIGSTOP)
         since = time.monotonic()
@@ -68,7 +69,7 @@ def test_silent_deaths_are_mended(
         seconds = {}
         wait_until(lambda: command_line(pid) == "", 60, "the end of the hung ClientApp")
         seconds["hung: killed"] = time.monotonic() - since
-        link.ask(hung.node, tmp_path / "second")
+        ask(link, hung.node, tmp_path / "second")
         waiting: dict[str, Callable[[], object]] = {
             "silenced: restarted": lambda: silenced.health()["node_starts"] > 1,
             "silenced: online": lambda: silenced.health()["node_starts"] > 1 and settled(silenced),

@@ -84,7 +84,7 @@ def kill_a_node(running: Federation) -> float:
 def kill_the_server_app(running: Federation) -> tuple[str, float]:
     """In the middle of the booster's first round."""
     reached(running, "booster", 1)
-    (pid,) = children(running.link.pid, "flwr-serverapp")
+    (pid,) = children(running.superlink.process.pid, "flwr-serverapp")
     found: list[str] = []
     seconds = timed(
         running,
@@ -97,7 +97,7 @@ def kill_the_server_app(running: Federation) -> tuple[str, float]:
 def stop_and_launch_again(running: Federation, flower_run: str) -> tuple[str, float]:
     """In the booster's second round."""
     reached(running, "booster", 2)
-    (pid,) = children(running.link.pid, "flwr-serverapp")
+    (pid,) = children(running.superlink.process.pid, "flwr-serverapp")
     running.stop(flower_run)
     asked, by_then = time.monotonic(), datetime.now().astimezone() + timedelta(seconds=2)
     wait_until(lambda: not command_line(pid), 20, "the ServerApp's end", every_s=0.05)
@@ -115,13 +115,12 @@ def kill_the_link(running: Federation) -> tuple[str, float]:
     found: list[str] = []
 
     def start_and_launch() -> None:
-        running.link.start()
-        running.wait_healthy()
+        running.superlink.restart()
         found.append(running.launch())
         for site in running.sites.values():
             restart_if_it_gave_up(site)
 
-    seconds = timed(running, running.link.kill, start_and_launch)
+    seconds = timed(running, running.superlink.process.kill, start_and_launch)
     return found[0], seconds
 
 

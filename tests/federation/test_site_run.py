@@ -10,9 +10,9 @@ import pytest
 
 from client.health import ask_health
 from tests.support.keys import site_node_key
-from tests.support.linked_site import SuperLink
 from tests.support.processes import BIN, ENVIRONMENT, Process, children, free_port, wait_until
 from tests.support.small_federation import open_folder
+from tests.support.super_link import SuperLink
 from tests.support.walls import (
     CARRIER_USER,
     GROUP,
@@ -40,10 +40,10 @@ class Hospital:
         self.health_port = free_port()
         self.worker = WorkerSite(self.folder)
         (self.folder / "link").mkdir()
-        (self.folder / "ca.crt").write_bytes((link.keys / "ca.crt").read_bytes())
+        (self.folder / "ca.crt").write_bytes(link.ca.read_bytes())
         site_node_key(self.folder / "link" / "node.key")
         link.register(self.folder / "link" / "node.pub")
-        lines = {"address": f"127.0.0.1:{link.port}", "health_port": self.health_port}
+        lines = {"address": link.address, "health_port": self.health_port}
         (self.folder / "link" / "link.yaml").write_text(json.dumps(lines), encoding="utf-8")
         (self.folder / "images").chmod(0o700)
         before, users = [], []
@@ -70,7 +70,7 @@ class Hospital:
 def hospital(tmp_path: Path) -> Iterator[Hospital]:
     coordinator = tmp_path / "coordinator"
     coordinator.mkdir()
-    with open_folder() as folder, SuperLink(coordinator) as link:
+    with open_folder() as folder, SuperLink(coordinator, coordinator / "keys") as link:
         hospital = Hospital(folder, link)
         try:
             yield hospital

@@ -24,7 +24,14 @@ def node(link: BareLink, name: str, *words: object) -> Process:
     folder = link.nodes / name
     folder.mkdir()
     return Process(
-        [BIN / "flower-supernode", "--superlink", link.address, "--port", free_port, *words],
+        [
+            BIN / "flower-supernode",
+            "--superlink",
+            link.superlink.address,
+            "--port",
+            free_port,
+            *words,
+        ],
         folder / "log",
         {"FLWR_HOME": str(folder)},
     )
@@ -63,7 +70,7 @@ def test_only_the_admitted_key_over_the_federations_own_tls_gets_in(link: BareLi
             assert process.stop() != 0
         wait_until(lambda: "retrying" in plain.text(), _SEEN_S, "the plain-text node's failure")
         print(f"all refused {time.monotonic() - began:.1f} s after the first start")
-        assert link.online() == 1
+        assert link.superlink.online() == 1
         assert "SuperNode ID" not in plain.text()
         assert plain.is_alive  # Flower tries for ever: nothing tells it that TLS is wanted
         assert north.is_alive
@@ -72,19 +79,19 @@ def test_only_the_admitted_key_over_the_federations_own_tls_gets_in(link: BareLi
 def test_a_certificate_that_has_expired_is_told_and_a_new_one_lets_the_site_in_again(
     link: BareLink,
 ) -> None:
-    write_server_certificate(link.tls, -1 / 48)
-    link.process.stop()
-    link.start()
+    write_server_certificate(link.superlink.keys, -1 / 48)
+    link.superlink.process.stop()
+    link.superlink.process.start()
     north = admitted(link, "north-later")
     try:
         north.start()
         wait_until(lambda: not north.is_alive, _SEEN_S, "the node's end")
         assert "certificate has expired" in north.text()
-        write_server_certificate(link.tls, 30)
-        link.process.stop()
-        link.start()
+        write_server_certificate(link.superlink.keys, 30)
+        link.superlink.process.stop()
+        link.superlink.restart()
         north.start()
         wait_until(lambda: "SuperNode ID" in north.text(), _SEEN_S, "the node")
-        assert link.online() == 1
+        assert link.superlink.online() == 1
     finally:
         north.close()

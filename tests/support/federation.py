@@ -7,11 +7,8 @@ federation keeps nothing but the node's own folder.
 """
 
 import json
-import os
 import secrets
 import shutil
-import ssl
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -31,9 +27,9 @@ from common.study.schema import Study
 from server.run_folder import RunFolder
 from simulations.prepare import Prepared
 from tests.support.hospital import Site
-from tests.support.keys import write_certificates
-from tests.support.processes import BIN, ENVIRONMENT, ROOT, Process, free_port, wait_until
+from tests.support.processes import ROOT, wait_until
 from tests.support.relay import Line, Relay
+from tests.support.super_link import SuperLink
 from tests.support.walls import can_wall
 
 _HEALTHY_S, _ONLINE_S, _ASK_EVERY_S = 60.0, 120.0, 15.0
@@ -68,25 +64,15 @@ class Federation:
         self.prepared = prepared
         self.run = run
         self.walls = can_wall() if walls is None else walls
-        self.port = 0  # chosen when the SuperLink is started for the first time
         self.nodes: dict[str, str] = {}  # Flower's number for each site's node
         self.home = folder / "coordinator"
         self.key = self._signing_key()
         self._launch = {"synthetic": synthetic, **launch}
         # Made at the start; a socket's path is short.
         self._sockets = Path(tempfile.gettempdir()) / f"lkf-{secrets.token_hex(6)}"
-        keys = folder / "keys"
-        self.ca = keys / "ca.crt"
-        self.link = Process(
-            [BIN / "flower-superlink", "--host", "127.0.0.1", "--port", lambda: self.port,
-             "--ssl-ca-certfile", self.ca, "--ssl-certfile", keys / "server.crt",
-             "--ssl-keyfile", keys / "server.key", "--enable-supernode-auth",
-             "--disable-runtime-dependency-installation", "--database", self.home / "state.db"],
-            self.home / "superlink.log",
-            {"FLWR_HOME": str(self.home)},
-        )  # fmt: skip
+        self.superlink = SuperLink(self.home, folder / "keys")
         self.relays = (
-            {name: Relay(lambda: self.port, line) for name in prepared.study.sites}
+            {name: Relay(lambda: self.superlink.port, line) for name in prepared.study.sites}
             if line is not None
             else {}
         )
@@ -107,7 +93,7 @@ class Federation:
     def _address(self, name: str) -> str:
         """Return where a site finds the SuperLink."""
         relay = self.relays.get(name)
-        return f"127.0.0.1:{relay.port if relay else self.port}"
+        return f"127.0.0.1:{relay.port}" if relay else self.superlink.address
 
     def _signing_key(self) -> Ed25519PrivateKey:
         """Return the coordinator's key; one that an earlier start made goes on to be used."""
@@ -125,6 +111,7 @@ class Federation:
     def __enter__(self) -> Self:
         """Make keys and certificates, start every process, admit the sites."""
         try:
+            self.superlink.start()
             self._prepare()
             self._start()
         except BaseException:
@@ -133,14 +120,11 @@ class Federation:
         return self
 
     def _prepare(self) -> None:
-        write_certificates(self.ca.parent)
-        for part in self.home.glob("state.db*"):
-            part.unlink()  # an earlier start's: its nodes are registered anew
         self._sockets.mkdir()
         self._sockets.chmod(0o755)
         text = proposal(self.study, self.key)
         for site in self.sites.values():
-            site.prepare(self.prepared, public_half(self.key), self.ca)
+            site.prepare(self.prepared, public_half(self.key), self.superlink.ca)
             site.approve(text)
         launch = {
             "run": str(self.run.path),
@@ -151,20 +135,11 @@ class Federation:
         (self.folder / "launch.yaml").write_text(yaml.safe_dump(launch), encoding="utf-8")
 
     def _start(self) -> None:
-        self.port = free_port()
-        (self.home / "config.toml").write_text(
-            '[superlink]\ndefault = "own"\n\n[superlink.own]\n'
-            f'address = "127.0.0.1:{self.port}"\nroot-certificates = "{self.ca}"\n',
-            encoding="utf-8",
-        )
         for relay in self.relays.values():
             self._lines.enter_context(relay)
-        self.link.start()
-        self.wait_healthy()
         for site in self.sites.values():
             key = site.link / "node.pub"
-            found = self.flwr("supernode", "register", key, "own", "--name", site.name)
-            self.nodes[site.name] = str(found["node-id"])
+            self.nodes[site.name] = self.superlink.register(key, "--name", site.name)
             site.start()
         self.wait_online(list(self.sites))
 
@@ -180,7 +155,7 @@ class Federation:
         """End every process, and what each of them left behind."""
         with ExitStack() as ends:
             ends.callback(shutil.rmtree, self._sockets, ignore_errors=True)
-            ends.callback(self.link.close)
+            ends.callback(self.superlink.close)
             ends.callback(self._lines.close)
             for site in self.sites.values():
                 ends.callback(site.close)
@@ -189,11 +164,11 @@ class Federation:
         """Submit a run, new or resumed; return Flower's number for it."""
         app = ROOT / "deploy" / "flower-app"
         config = f'launch="{self.folder / "launch.yaml"}"'
-        return str(self.flwr("run", app, "own", "--run-config", config)["run-id"])
+        return str(self.superlink.flwr("run", app, "own", "--run-config", config)["run-id"])
 
     def status(self, run: str) -> str:
         """Return Flower's word for how a run stands."""
-        return str(self.flwr("list", "--run-id", run, "own")["runs"][0]["status"])
+        return str(self.superlink.flwr("list", "--run-id", run, "own")["runs"][0]["status"])
 
     def wait(self, run: str, seconds: float) -> str:
         """Wait until a run has ended; return how."""
@@ -212,33 +187,17 @@ class Federation:
 
     def stop(self, run: str) -> None:
         """Stop a run."""
-        self.flwr("stop", run, "own")
+        self.superlink.flwr("stop", run, "own")
 
     def log(self, run: str) -> str:
         """Return what the run's ServerApp has printed."""
-        return self._run_flwr("log", run, "own", "--show").stdout
-
-    def wait_healthy(self) -> None:
-        """Wait until the SuperLink answers."""
-        context = ssl.create_default_context(cafile=self.ca)
-
-        def answers() -> bool:
-            if not self.link.is_alive:
-                raise RuntimeError(f"the SuperLink has ended: {self.link.text()}")
-            try:
-                found = httpx.get(f"https://127.0.0.1:{self.port}/health", verify=context)
-            except httpx.HTTPError:
-                return False
-            return found.status_code == 200
-
-        wait_until(answers, _HEALTHY_S, "the SuperLink's health")
+        return self.superlink.flwr_text("log", run, "own", "--show")
 
     def wait_online(self, names: Sequence[str]) -> None:
         """Wait until these sites' nodes are connected, and their workers listen."""
 
         def are_online() -> bool:
-            nodes = self.flwr("supernode", "list", "own")["nodes"]
-            return bool(sum(node["status"] == "online" for node in nodes) >= len(names))
+            return self.superlink.online() >= len(names)
 
         for name in names:
             site = self.sites[name]
@@ -263,18 +222,3 @@ class Federation:
         """Return the finished run's metrics."""
         found: Mapping[str, Any] = json.loads((self.run.path / "metrics.json").read_bytes())
         return found
-
-    def flwr(self, *words: object) -> dict[str, Any]:
-        """Run a `flwr` command and return its answer."""
-        found: dict[str, Any] = json.loads(self._run_flwr(*words, "--format", "json").stdout)
-        return found
-
-    def _run_flwr(self, *words: object) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **ENVIRONMENT, "FLWR_HOME": str(self.home)}
-        done = subprocess.run(
-            [str(BIN / "flwr"), *map(str, words)], env=environment, cwd=self.folder,
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(f"flwr {words[0]} failed: {done.stdout}{done.stderr}")
-        return done

@@ -1,10 +1,8 @@
-"""A real SuperLink over TLS, and sites whose links to it are supervised in this process."""
+"""Sites whose links to a real SuperLink are supervised in this process."""
 
 import json
-import os
 import socket
 import ssl
-import subprocess
 import textwrap
 import threading
 from contextlib import ExitStack, suppress
@@ -12,16 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
 from client.health import ask_health
 from client.link import Patience
 from client.site_folder import SiteFolder
 from client.supervisor import Supervisor
-from tests.support.keys import site_node_key, write_certificates
-from tests.support.processes import BIN, ENVIRONMENT, Process, free_port, wait_until
+from tests.support.keys import site_node_key
+from tests.support.processes import free_port
+from tests.support.super_link import SuperLink
 
-_STARTED_S = 90.0
 _APP = {
     "pyproject.toml": """\
         [build-system]
@@ -64,92 +60,21 @@ _APP = {
 }
 
 
-class SuperLink:
-    """A coordinator's SuperLink; it ends, and what it left behind, at the end.
+def ask(link: SuperLink, node: str, out: Path, words: str = "") -> None:
+    """Send a site's carrier a request for its worker.
 
     Args:
-        folder: the coordinator's.
+        link: the coordinator's.
+        node: the site's.
+        out: what is answered is written there.
+        words: of the request; without any it is none, and answered at once.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.keys = folder / "keys"
-        self._app = folder / "asking"
-        self._process = Process(
-            [BIN / "flower-superlink", "--host", "127.0.0.1", "--port", self.port,
-             "--ssl-ca-certfile", self.keys / "ca.crt", "--ssl-certfile", self.keys / "server.crt",
-             "--ssl-keyfile", self.keys / "server.key", "--enable-supernode-auth",
-             "--disable-runtime-dependency-installation", "--database", folder / "state.db"],
-            folder / "superlink.log",
-            {"FLWR_HOME": str(folder)},
-        )  # fmt: skip
-
-    def __enter__(self) -> Self:
-        write_certificates(self.keys)
-        self._app.mkdir()
-        for name, text in _APP.items():
-            (self._app / name).write_text(textwrap.dedent(text), encoding="utf-8")
-        (self.folder / "config.toml").write_text(
-            '[superlink]\ndefault = "own"\n\n[superlink.own]\n'
-            f'address = "127.0.0.1:{self.port}"\n'
-            f'root-certificates = "{self.keys / "ca.crt"}"\n',
-            encoding="utf-8",
-        )
-        self._process.start()
-        try:
-            context = ssl.create_default_context(cafile=self.keys / "ca.crt")
-            wait_until(lambda: self._answers(context), _STARTED_S, "the SuperLink")
-        except BaseException:
-            self._process.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.close()
-
-    def _answers(self, context: ssl.SSLContext) -> bool:
-        try:
-            return httpx.get(f"https://127.0.0.1:{self.port}/health", verify=context).is_success
-        except httpx.TransportError:
-            return False
-
-    def register(self, public: Path) -> str:
-        """Admit a site's key; return the number of its node."""
-        return str(self.flwr("supernode", "register", public, "own")["node-id"])
-
-    def online(self) -> int:
-        """Return how many nodes are online."""
-        nodes = self.flwr("supernode", "list", "own")["nodes"]
-        return sum(node["status"] == "online" for node in nodes)
-
-    def ask(self, node: str, out: Path, words: str = "") -> None:
-        """Send a site's carrier a request for its worker.
-
-        Args:
-            node: the site's.
-            out: what is answered is written there.
-            words: of the request; without any it is none, and answered at once.
-        """
-        settings = f'out="{out}" words="{words}" node="{node}"'
-        self.flwr("run", self._app, "own", "--run-config", settings)
-
-    def flwr(self, *words: object) -> dict[str, Any]:
-        """Run one of Flower's commands."""
-        done = subprocess.run(
-            [BIN / "flwr", *map(str, words), "--format", "json"], capture_output=True, text=True,
-            env={**os.environ, **ENVIRONMENT, "FLWR_HOME": str(self.folder)}, cwd=self.folder,
-            timeout=120, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(done.stdout + done.stderr)
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+    app = link.home / "asking"
+    app.mkdir(exist_ok=True)
+    for name, text in _APP.items():
+        (app / name).write_text(textwrap.dedent(text), encoding="utf-8")
+    settings = f'out="{out}" words="{words}" node="{node}"'
+    link.flwr("run", app, "own", "--run-config", settings)
 
 
 class LinkedSite:
@@ -167,7 +92,7 @@ class LinkedSite:
         self._health_port = free_port()
         self._stopping = threading.Event()
         self.site.link.mkdir(parents=True)
-        self.site.authority.write_bytes((link.keys / "ca.crt").read_bytes())
+        self.site.authority.write_bytes(link.ca.read_bytes())
         site_node_key(self.site.node_key)
         self.node = link.register(self.site.node_key.with_suffix(".pub"))
         lines = {"address": address, "health_port": self._health_port}

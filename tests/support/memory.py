@@ -34,7 +34,7 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._ended.wait(_EVERY_S):
-            link = self._federation.link
+            link = self._federation.superlink.process
             if link.is_alive:
                 self._take("SuperLink", [link.pid])
                 self._take("ServerApp", children(link.pid, "flwr-serverapp"))

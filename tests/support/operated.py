@@ -51,11 +51,12 @@ def enter(federation: Federation, name: str, public_key: str, node: int | None) 
 
 def operated(running: Running) -> Federation:
     """Make the coordinator's folder of a federation that runs."""
+    link = running.superlink
     made = coordinator_folder(
-        running.folder / "operated", running.port, running.home / "signing.pem", running.ca,
+        running.folder / "operated", link.port, running.home / "signing.pem", link.ca,
         running.run.path,
     )  # fmt: skip
-    nodes = running.flwr("supernode", "list", "own")["nodes"]  # in the order of registration
+    nodes = link.flwr("supernode", "list", "own")["nodes"]  # in the order of registration
     for site, node in zip(running.sites.values(), nodes, strict=True):
         enter(made, site.name, site.public_key, int(node["node-id"]))
     return made
