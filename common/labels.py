@@ -75,7 +75,7 @@ class Vocabulary:
 
 
 def _runs(word: str) -> list[str]:
-    """Return what stands between brackets, spaces and hyphens, and neighbours joined; long first."""
+    """Return what stands between brackets, spaces and hyphens, and neighbours too; long first."""
     parts = [part for part in re.split(r"[\W_]+", word.casefold()) if part][:12]
     ends = range(1, len(parts) + 1)
     runs = ["".join(parts[start:end]) for end in ends for start in range(end)]

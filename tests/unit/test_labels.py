@@ -47,7 +47,8 @@ def test_a_word_for_another_studys_class_is_not_known_here() -> None:
 @pytest.mark.parametrize(
     ("word", "near"),
     [
-        ("[Malignant] Pro-B", "Pro"), ("pre-b", "Pre"), ("early Pre-B", "Early"), ("Earlly", "Early"),
+        ("[Malignant] Pro-B", "Pro"), ("pre-b", "Pre"), ("early Pre-B", "Early"),
+        ("Earlly", "Early"),
         ("haematogone", "Benign"), ("benign (2)", "Benign"), ("AML", None), ("unclear", None),
         ("non-benign", None), ("", None),
     ],
