@@ -1,6 +1,7 @@
 """What every layout must do, each on a small tree with the dataset's real names."""
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from client.data.manifest import read_manifest
 from common.errors import DataError
 from tests.support.layouts import TREES, Tree
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = Path(os.environ.get("LEUKOFED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 @pytest.fixture(params=TREES, scope="module")
@@ -112,7 +113,7 @@ def test_an_empty_folder_is_nobodys(tmp_path: Path, layout: object) -> None:
 
 
 def test_the_command_offers_every_layout() -> None:
-    assert _LAYOUTS == ("auto", *(layout.name for layout in LAYOUTS))
+    assert ("auto", *(layout.name for layout in LAYOUTS)) == _LAYOUTS
 
 
 @pytest.mark.real

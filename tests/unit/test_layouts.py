@@ -91,7 +91,8 @@ def test_subjects_that_share_images_are_one_patient() -> None:
 def test_the_preliminary_set_alone(tmp_path: Path) -> None:
     tree(tmp_path, "1.bmp", "2.bmp")
     (tmp_path / "labels.csv").write_text(
-        "\ufeffPatient_ID , new_names,labels\nUID_7_1_2_all.bmp,1.bmp,1\nUID_h7_1_2_hem.bmp,2.BMP,0\n"
+        "\ufeffPatient_ID , new_names,labels\n"
+        "UID_7_1_2_all.bmp,1.bmp,1\nUID_h7_1_2_hem.bmp,2.BMP,0\n"
     )
     found = {row.path.name: (row.label, row.columns["patient"]) for row in rows(tmp_path, CNMC)}
     assert found == {"1.bmp": ("ALL", "7"), "2.bmp": ("normal", "H7")}
