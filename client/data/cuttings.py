@@ -59,7 +59,9 @@ def find_sources(
     for number, (name, candidates) in enumerate(tried.items()):
         watch("cells compared", number, len(tried))
         whole = _grey(photographs[name])
-        for path, place in candidates if whole is not None else ():
+        if whole is None:
+            continue
+        for path, place in candidates:
             same = _likeness(whole, greys[path], place, factor)
             if same >= surest[path]:
                 surest[path], found[path] = same, name

@@ -1,6 +1,7 @@
 """DICOM photographs whose every identifying element names a person who does not exist."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 SECRETS = ("ZWERGNASE", "19330207", "GEHEIM")
 """Of names, dates and other text; none of them may be found anywhere."""
 PATIENT_ID = "GEHEIM-0042"
-_VL_MICROSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.2"
+_VL_MICROSCOPIC = UID("1.2.840.10008.5.1.4.1.1.77.1.2")
 _NAMED = (
     "PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName",
     "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName", "PatientID",
@@ -37,7 +38,7 @@ def write_dicom(
     bits: int | None = None,
     jpeg: bytes | None = None,
     frames: int = 1,
-    **elements: Any,
+    elements: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write an image with names in every element that could hold one.
 
@@ -74,7 +75,7 @@ def write_dicom(
     if frames > 1:
         file.NumberOfFrames = frames
     file.PixelData = pixels.tobytes() if jpeg is None else encapsulate([jpeg] * frames)
-    for keyword, value in elements.items():
+    for keyword, value in (elements or {}).items():
         setattr(file, keyword, value)
     path.parent.mkdir(parents=True, exist_ok=True)
     file.save_as(path, enforce_file_format=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from common.imaging.synthetic import calibration_smears
 
 SIDE = 32
-_SMEARS: list[np.ndarray] = []  # type: ignore[type-arg]
+_SMEARS: list[NDArray[np.uint8]] = []
 
 
 @dataclass(frozen=True)

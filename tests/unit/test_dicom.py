@@ -29,7 +29,7 @@ def test_colours_are_those_that_were_stored(tmp_path: Path, smear: NDArray[np.ui
 def test_planes_of_colour(tmp_path: Path, smear: NDArray[np.uint8]) -> None:
     path = write_dicom(
         tmp_path / "a.dcm", smear,
-        PlanarConfiguration=1, PixelData=smear.transpose(2, 0, 1).tobytes(),
+        elements={"PlanarConfiguration": 1, "PixelData": smear.transpose(2, 0, 1).tobytes()},
     )  # fmt: skip
     np.testing.assert_array_equal(decode(path.read_bytes()), smear)
 
@@ -76,7 +76,7 @@ def test_a_palette(tmp_path: Path) -> None:
              "Blue": np.full(256, 257 * 9)}  # fmt: skip
     data = {f"{name}PaletteColorLookupTableData": ramp.astype("<u2").tobytes()
             for name, ramp in ramps.items()}  # fmt: skip
-    path = write_dicom(tmp_path / "a.dcm", stored, "PALETTE COLOR", **tables, **data)
+    path = write_dicom(tmp_path / "a.dcm", stored, "PALETTE COLOR", elements={**tables, **data})
     expected = np.stack([stored, 255 - stored, np.full_like(stored, 9)], axis=2)
     np.testing.assert_array_equal(decode(path.read_bytes()), expected)
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_decoded_says_nothing_of_the_header(
     tmp_path: Path, smear: NDArray[np.uint8], elements: dict[str, object],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    data = write_dicom(tmp_path / "a.dcm", smear, **elements).read_bytes()
+    data = write_dicom(tmp_path / "a.dcm", smear, elements=elements).read_bytes()
     with caplog.at_level(logging.DEBUG), pytest.raises(DataError) as caught:
         decode(data)
     error = caught.value
@@ -138,6 +138,6 @@ def test_a_frame_larger_than_its_header_says_is_refused(
 
 def test_the_patients_number(tmp_path: Path, smear: NDArray[np.uint8]) -> None:
     assert patient_number(write_dicom(tmp_path / "a.dcm", smear)) == PATIENT_ID
-    assert patient_number(write_dicom(tmp_path / "b.dcm", smear, PatientID="")) == ""
+    assert patient_number(write_dicom(tmp_path / "b.dcm", smear, elements={"PatientID": ""})) == ""
     (tmp_path / "c.dcm").write_bytes(b"no DICOM")
     assert patient_number(tmp_path / "c.dcm") == ""

@@ -53,7 +53,7 @@ def sheet(path: Path, *sheets: Sequence[Sequence[object]]) -> Path:
 
 def test_a_spreadsheet_with_a_cover_numbers_and_dates(tmp_path: Path) -> None:
     columns = {**COLUMNS, "taken": "Datum"}
-    rows = [
+    rows: list[list[object]] = [
         ["Auszug"], [], [*HEAD, "Datum"],
         [1, 17.0, "Prä-B", "a 1.jpg", dt.datetime(2024, 5, 6)], [None] * 5,
         [2, 18, "Häm", 7, dt.datetime(2024, 5, 6, 7, 8)],

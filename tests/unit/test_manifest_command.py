@@ -95,7 +95,8 @@ def test_a_laboratorys_table_becomes_a_manifest_of_pseudonyms(
     assert "      1 x left out: image that no line names\n          2025/4.png\n" in done.output
     key = site_key(site)
     first, second = pseudonym(key, "patient", "471"), pseudonym(key, "patient", "472")
-    assert [(row["path"], row["label"], row["patient"]) for row in rows(smears / "manifest.csv")] == [
+    listed = rows(smears / "manifest.csv")
+    assert [(row["path"], row["label"], row["patient"]) for row in listed] == [
         ("2024/1.jpg", "ALL L1", first), ("2024/2.jpg", "Reaktiv", first),
         ("2025/3.tif", "ALL L1", second),
     ]  # fmt: skip
@@ -131,7 +132,8 @@ def test_dicom_photographs_are_listed_and_name_nobody(tmp_path: Path, site: Site
     data = tmp_path / "data"
     for number, image in enumerate(calibration_smears(4, 4, 32)):
         place = data / ("Pre" if number % 2 else "Benign") / f"{number}.DCM"
-        write_dicom(place, image, PatientID=PATIENT_ID if number < 2 else f"geheim 004{number}")
+        patient = PATIENT_ID if number < 2 else f"geheim 004{number}"
+        write_dicom(place, image, elements={"PatientID": patient})
     np.testing.assert_equal(len(list(data.rglob("*.DCM"))), 4)
     done = call(data, "--site", site.path)
     assert done.exit_code == 0, done.output

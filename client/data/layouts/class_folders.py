@@ -51,8 +51,8 @@ def folder_rows(folder: Folder, subfolder: GroupColumn | None = None) -> Iterato
         )
     for image in folder.images:
         inside = image.parts[depth:]
-        extra = {subfolder: "/".join(inside[1:-1])} if subfolder else {}
-        yield Row(image, inside[0], extra)
+        columns: dict[str, str] = {subfolder: "/".join(inside[1:-1])} if subfolder else {}
+        yield Row(image, inside[0], columns)
 
 
 def _has_class_folders(folder: Folder) -> bool:
