@@ -219,7 +219,7 @@ def readable_line(found: Measured) -> Finding:
             "images",
             f"{len(found.unreadable)} of {len(found.unreadable) + len(found.sizes)} cannot be "
             f"read ({_files(found.unreadable)})",
-            "replace them (JPEG, PNG, BMP or TIFF), let this user read them, or remove their lines "
+            "replace them (JPEG, PNG, BMP, TIFF or DICOM), let this user read them, or remove their lines "
             "from the manifest; they are left out",
         )
     return ok("images", f"all {len(found.sizes)} can be read")
