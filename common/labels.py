@@ -40,7 +40,7 @@ class Vocabulary:
 
     classes: tuple[str, ...]
     words: Mapping[str, str | None] = field(default_factory=dict)
-    """A class, or None where images of this word are left out; of no effect with another value."""
+    """A class, or None where images of this word are left out; another value is only told."""
 
     @cached_property
     def _meanings(self) -> dict[str, str | None]:
@@ -62,6 +62,15 @@ class Vocabulary:
     def uses(self, word: str) -> bool:
         """Say whether images of a word are not to be left out."""
         return self._meanings.get(bare(word), word) is not None
+
+    def misnamed(self, word: str) -> str | None:
+        """Return what a word that is not known was said to stand for: no class of this study."""
+        said = {bare(known): target for known, target in self.words.items()}
+        return None if self.knows(word) else said.get(bare(word))
+
+    def suggestion(self, word: str) -> str | None:
+        """Return the class that an unknown word, or what it was said to stand for, may mean."""
+        return self.nearest(self.misnamed(word) or word)
 
     def nearest(self, word: str) -> str | None:
         """Return the class that an unknown word may mean; None if nothing is near."""
@@ -95,9 +104,11 @@ def words_for(
     study = Vocabulary(tuple(classes), collapse)
     joined: dict[str, str | None] = dict(collapse)
     for word, target in own.items():
-        if target is None or study.knows(target):  # else it is of another study
+        if target is None or study.knows(target):
             joined = {other: known for other, known in joined.items() if bare(other) != bare(word)}
             joined[word] = None if target is None else study.meaning(target)
+        elif not study.knows(word):
+            joined[word] = target
     return joined
 
 
@@ -120,9 +131,10 @@ def lines_to_add(unknown: Mapping[str, int], vocabulary: Vocabulary, most: int =
 def _entries(unknown: Mapping[str, int], vocabulary: Vocabulary, most: int) -> Iterator[str]:
     ordered = sorted(unknown.items(), key=lambda one: (-one[1], one[0]))
     for word, count in ordered[:most]:
-        near = vocabulary.nearest(word)
+        said, near = vocabulary.misnamed(word), vocabulary.suggestion(word)
         images = f"{count} image{'s' * (count != 1)}"
         why = "a guess: check it" if near else "no class is near; null leaves them out"
+        why = f"{said} is no class of this study; {why}" if said else why
         yield f"  {entry(word, near)}  # {images}; {why}"
     if ordered[most:]:
         yield f"  # and {len(ordered) - most} more words"

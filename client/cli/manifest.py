@@ -111,8 +111,17 @@ def manifest(
             made = by_layout(opened, layout, subfolder, place.parent, key)
         else:
             made = by_table(opened, table, names, place.parent, key)
-    place.write_text(made.listing.text, encoding="utf-8")
-    _tell(made, place)
+    try:
+        place.write_text(made.listing.text, encoding="utf-8")
+        report = _left_out(made, place)
+    except OSError as error:
+        raise DataError(
+            f"the manifest cannot be written ({type(error).__name__})",
+            fix="make room, let this user write there, or name another file above the images with "
+            "--out",
+            local_detail=str(error),
+        ) from error
+    _tell(made, place, report)
 
 
 def _column_names(columns: Sequence[str]) -> dict[str, str]:
@@ -129,7 +138,18 @@ def _column_names(columns: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _tell(made: "Inventory", place: Path) -> None:
+def _left_out(made: "Inventory", place: Path) -> Path | None:
+    """List beside the manifest what it does not hold, if there is anything."""
+    if not made.left_out:
+        return None
+    report = place.with_name(f"{place.stem}.left-out.csv")
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("why", "what"), *made.left_out])
+    report.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
+    return report
+
+
+def _tell(made: "Inventory", place: Path, report: Path | None) -> None:
     listing = made.listing
     for line in made.told:
         click.echo(plain(line))
@@ -147,11 +167,7 @@ def _tell(made: "Inventory", place: Path) -> None:
         listed = [what for reason, what in made.left_out if reason == why]
         for what in listed[:_SHOWN]:
             click.echo(f"          {plain(what)}")
-    if made.left_out:
-        report = place.with_name(f"{place.stem}.left-out.csv")
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows([("why", "what"), *made.left_out])
-        report.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
+    if report is not None:
         click.echo(f"All that was left out: {report}")
     click.echo(f"Written to {place}")
 

@@ -37,9 +37,17 @@ def listing(
         relative_to: where the manifest will lie, above every image; by default the folder.
 
     Raises:
-        DataError: there are no rows; an image comes twice; or images lie outside `relative_to`.
+        DataError: there are no rows; an image comes twice; a name cannot be written; or images
+            lie outside `relative_to`.
     """
     ordered = sorted(rows, key=lambda row: row.path)
+    unwritable = [row.path for row in ordered if not _is_text(str(row.path) + row.label)]
+    if unwritable:
+        raise DataError(
+            f"{len(unwritable)} file or folder names are not written in UTF-8",
+            fix="rename them",
+            local_detail="\n".join(ascii(str(path)) for path in unwritable[:_SHOWN]),
+        )
     if not ordered:
         raise DataError(
             "no line of the table names an image in the folder, and its label"
@@ -85,3 +93,8 @@ def _columns(rows: Sequence[Row]) -> list[str]:
     names = {name for row in rows for name, value in row.columns.items() if value}
     groups = [name for name in GROUP_ORDER if name in names]
     return [*groups, *sorted(names - set(groups))]
+
+
+def _is_text(name: str) -> bool:
+    """Say whether a name can be written; one of another encoding holds half characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)

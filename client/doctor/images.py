@@ -80,7 +80,7 @@ def labels_line(used: Mapping[str, int], own: Mapping[str, str | None], study: S
     foreign = {word: n for word, n in used.items() if not vocabulary.knows(word)}
     if foreign:
         ordered = sorted(foreign, key=lambda word: (-foreign[word], word))
-        entries = [entry(word, vocabulary.nearest(word)) for word in ordered[:_WORDS]]
+        entries = [entry(word, vocabulary.suggestion(word)) for word in ordered[:_WORDS]]
         return problem(
             "labels",
             f"study {study.name} has no class {_named([f'{w} ({foreign[w]})' for w in ordered])}; "
@@ -219,8 +219,8 @@ def readable_line(found: Measured) -> Finding:
             "images",
             f"{len(found.unreadable)} of {len(found.unreadable) + len(found.sizes)} cannot be "
             f"read ({_files(found.unreadable)})",
-            "replace them (JPEG, PNG, BMP, TIFF or DICOM), let this user read them, or remove their lines "
-            "from the manifest; they are left out",
+            "replace them (JPEG, PNG, BMP, TIFF, DICOM), let this user read them, or remove their "
+            "lines from the manifest; they are left out",
         )
     return ok("images", f"all {len(found.sizes)} can be read")
 
