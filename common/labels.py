@@ -125,11 +125,22 @@ def lines_to_add(unknown: Mapping[str, int], vocabulary: Vocabulary, most: int =
         vocabulary: which does not know them.
         most: words shown; the rest is counted.
     """
-    return ["labels:", *_entries(unknown, vocabulary, most)]
+    return ["labels:", *_entries(spellings(unknown), vocabulary, most)]
 
 
-def _entries(unknown: Mapping[str, int], vocabulary: Vocabulary, most: int) -> Iterator[str]:
-    ordered = sorted(unknown.items(), key=lambda one: (-one[1], one[0]))
+def spellings(words: Mapping[str, int]) -> dict[str, int]:
+    """Add up the spellings of each word under the most frequent one; frequent words come first."""
+    ordered = sorted(words.items(), key=lambda one: (-one[1], one[0]))
+    first: dict[str, str] = {}
+    added: dict[str, int] = {}
+    for word, count in ordered:
+        known = first.setdefault(bare(word), word)
+        added[known] = added.get(known, 0) + count
+    return dict(sorted(added.items(), key=lambda one: (-one[1], one[0])))
+
+
+def _entries(words: Mapping[str, int], vocabulary: Vocabulary, most: int) -> Iterator[str]:
+    ordered = list(words.items())
     for word, count in ordered[:most]:
         said, near = vocabulary.misnamed(word), vocabulary.suggestion(word)
         images = f"{count} image{'s' * (count != 1)}"
@@ -142,5 +153,9 @@ def _entries(unknown: Mapping[str, int], vocabulary: Vocabulary, most: int) -> I
 
 def entry(word: str, target: str | None) -> str:
     """Return a word and its class as one entry of a YAML mapping."""
-    key = word if _PLAIN.fullmatch(word) and yaml.safe_load(word) == word else json.dumps(word)
-    return f"{key}: {'null' if target is None else target}"
+    return f"{_scalar(word)}: {'null' if target is None else _scalar(target)}"
+
+
+def _scalar(text: str) -> str:
+    is_plain = _PLAIN.fullmatch(text) and yaml.safe_load(text) == text
+    return text if is_plain else json.dumps(text, ensure_ascii=False)

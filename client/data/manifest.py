@@ -72,7 +72,10 @@ class _Faults:
         if self.words and vocabulary is not None:
             kinds.append(f"{self.words.total()} x unknown label")
             classes = ", ".join(vocabulary.classes)
-            detail += ["Into the site file:", *lines_to_add(self.words, vocabulary)]
+            detail += [
+                "Into the site file (under `labels`, if it is there):",
+                *lines_to_add(self.words, vocabulary),
+            ]
             fixes.append("tell in the site file (`labels`) what the words listed here stand for")
         hint = f"; labels of the study: {classes}" if self.words and vocabulary else ""
         raise DataError(

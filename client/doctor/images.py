@@ -13,7 +13,7 @@ from client.holdings import offered
 from client.site_config import SiteConfig
 from common.errors import DataError
 from common.imaging.decode import decode
-from common.labels import Vocabulary, bare, entry, own_terms
+from common.labels import Vocabulary, bare, entry, own_terms, spellings
 from common.study.data import EVERY_IMAGE
 from common.study.schema import Study
 
@@ -77,14 +77,14 @@ def labels_line(used: Mapping[str, int], own: Mapping[str, str | None], study: S
         study: its classes.
     """
     vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
-    foreign = {word: n for word, n in used.items() if not vocabulary.knows(word)}
+    foreign = spellings({word: n for word, n in used.items() if not vocabulary.knows(word)})
     if foreign:
-        ordered = sorted(foreign, key=lambda word: (-foreign[word], word))
-        entries = [entry(word, vocabulary.suggestion(word)) for word in ordered[:_WORDS]]
+        told = _named([f"{word} ({n})" for word, n in foreign.items()])
+        entries = [entry(word, vocabulary.suggestion(word)) for word in list(foreign)[:_WORDS]]
         return problem(
             "labels",
-            f"study {study.name} has no class {_named([f'{w} ({foreign[w]})' for w in ordered])}; "
-            f"its classes are {', '.join(study.labels.told())}",
+            f"study {study.name} has no class {told}; its classes are "
+            f"{', '.join(study.labels.told())}",
             f"say in the site file what these words stand for: `labels: {{{', '.join(entries)}}}` "
             "(guesses: check each; null leaves the images out), or correct the manifest",
         )

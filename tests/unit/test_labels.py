@@ -77,6 +77,13 @@ def test_the_lines_to_add_are_yaml(word: str) -> None:
     assert yaml.safe_load("\n".join(lines))["labels"].keys() == {word, "pre"}
 
 
+def test_spellings_of_one_word_are_one_line() -> None:
+    lines = lines_to_add({"all-l1": 2, "ALL L1": 3, "pre_b": 4}, Vocabulary(("Pre: B", "no")))
+    assert lines[1].startswith("  ALL L1: null  # 5 images;")
+    assert lines[2].startswith('  pre_b: "Pre: B"  # 4 images;')
+    assert len(lines) == 3
+
+
 def test_of_many_words_the_rest_is_counted() -> None:
     lines = lines_to_add({f"word {n}": n for n in range(1, 61)}, Vocabulary(FOUR_CLASS), most=50)
     assert lines[1].startswith("  word 60: null  # 60 images;")
