@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from client.data.manifest import Example, read_manifest
+from client.data.manifest import Example, Manifest, read_manifest
 from client.data.scan import UNREADABLE, readable, scan
 from client.data.splits import split
 from client.pulse import Pulse, no_pulse
 from client.site_config import SiteConfig
 from common.asks import Part
 from common.study.schema import Study
+
+LEFT_OUT = "left out by the site file's labels"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,23 @@ class Holdings:
     parts: Mapping[Part, Sequence[Example]]
     excluded: Mapping[str, int]
     grouped_by: str
+
+
+def offered(config: SiteConfig, study: Study) -> Manifest:
+    """Read a site's manifest as a study does: its classes, the site's words for them, its groups.
+
+    Raises:
+        DataError: as `client.data.manifest.read_manifest` says.
+    """
+    return read_manifest(
+        config.images.manifest,
+        study.labels.classes,
+        study.data.group,
+        only=config.images.only,
+        joined_by=study.data.joined_by,
+        root=config.images.root,
+        words=study.labels.words(config.labels),
+    )
 
 
 def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdings:
@@ -33,19 +52,14 @@ def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdin
     Raises:
         DataError: the manifest breaks the contract, or its split does.
     """
-    manifest = read_manifest(
-        config.images.manifest,
-        study.labels.classes,
-        study.data.group,
-        only=config.images.only,
-        joined_by=study.data.joined_by,
-        root=config.images.root,
-    )
+    manifest = offered(config, study)
     scanned = scan(manifest, config.cache.folder, pulse)
     usable, unreadable = readable(scanned.examples, config.cache.folder, pulse)
     excluded = Counter(scanned.excluded)
     if unreadable:
         excluded[UNREADABLE] += len(unreadable)
+    if manifest.left_out:
+        excluded[LEFT_OUT] += manifest.left_out
     return Holdings(
         split(usable, study.data.split, study.seed, config.name),
         dict(excluded),

@@ -13,6 +13,7 @@ from client.site_config import SiteConfig
 from common.asks import CensusTold, Part
 from common.errors import LeukofedError
 from common.forecast import PARTS, Images, Traffic, cache_bytes, shared_out, traffic
+from common.labels import Vocabulary
 from common.shapes import ModelShapes
 from common.sizes import size
 from common.speed import EXCHANGE_S, Kinds, Speed, Timing, counted, phase_seconds, speed_of
@@ -100,12 +101,17 @@ def look_at_manifest(config: SiteConfig, study: Study) -> Glance:
         rows = [row for _, row in read_table(config.images.manifest, config.images.only)]
     except LeukofedError as error:
         return Glance(nothing, problem=error.problem)
-    labels = Counter(row["label"] for row in rows)
-    known = {name: labels.pop(name, 0) for name in study.labels.classes}
+    vocabulary = Vocabulary(study.labels.classes, study.labels.words(config.labels))
+    rows = [row for row in rows if vocabulary.uses(row["label"])]
+    meant = Counter(
+        vocabulary.meaning(row["label"]) for row in rows if vocabulary.knows(row["label"])
+    )
+    known = {name: meant[name] for name in study.labels.classes}
+    foreign = len(rows) - meant.total()
     stated = Counter(named_part(row.get("split", "")) for row in rows)
     images: dict[Part, int] = {part: stated[part] for part in PARTS}
     drawn = shared_out(len(rows), study)
-    return Glance(known, labels.total(), drawn if stated[None] else images)
+    return Glance(known, foreign, drawn if stated[None] else images)
 
 
 def own_timings(state: Path, site: str, studies: Mapping[str, Study]) -> list[Timing]:

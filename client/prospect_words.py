@@ -58,7 +58,7 @@ def _head(found: Prospect, config: SiteConfig, kit: Kit | None) -> Iterator[tupl
         yield "asked by", f"the coordinator with the key {fingerprint(config.coordinator)}"
     names = (f"{name} (here)" if name == config.name else name for name in study.sites)
     yield "sites", f"{', '.join(names)}; a round counts with {study.quorum} of them"
-    yield "classes", ", ".join(study.labels.classes)
+    yield "classes", ", ".join(study.labels.told())
     glance = found.glance
     if glance.problem or glance.images is None:
         yield "images here", glance.problem

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from common.labels import bare
 from common.signing import PublicHalf
 from common.study.phases import PHASE_ORDER, PhaseName
 from common.study.schema import SiteName
@@ -72,6 +73,11 @@ class SiteConfig(Strict):
     """The name under which the site was admitted."""
     images: Images
     """Its images."""
+    labels: dict[str, str | None] = Field(default_factory=dict)
+    """What this hospital's words in the label column stand for: a class of the study, or a label
+    that the study collapses; null leaves their images out. For example
+    `{ALL L1: Early, hematogone: Benign, unclear: null}`. Case, spaces, hyphens and underscores
+    make no difference."""
     state: Path
     """Folder of the site's own records: what left, what was measured."""
     cache: Cache
@@ -85,6 +91,12 @@ class SiteConfig(Strict):
     coordinator: PublicHalf | None = None
     """The coordinator's public key, 44 characters of base64: the worker takes requests and studies
     that this key signed, and no others."""
+
+    @model_validator(mode="after")
+    def _words_differ(self) -> "SiteConfig":
+        if len({bare(word) for word in self.labels}) < len(self.labels):
+            raise ValueError("labels: a word is given twice")
+        return self
 
 
 def load_site_config(path: Path) -> SiteConfig:
@@ -114,6 +126,7 @@ def rehearsal_config(config: SiteConfig) -> SiteConfig:
     return config.model_copy(
         update={
             "images": Images(manifest=state / "images" / "none"),
+            "labels": {},
             "state": state,
             "cache": Cache(folder=state / "cache", limit_gb=config.cache.limit_gb),
         }

@@ -7,6 +7,7 @@ SITE/              the worker's, its group may enter
   kit.yaml         the coordinator's kit, verified; ca.crt is taken from it
   ca.crt           the federation's root certificate
   request.yaml     the enrolment request that was sent
+  pseudonyms.key   makes patients' numbers pseudonyms; its owner's alone, never leaves
   state/ cache/    the worker's alone; so is weights/, unless it lies elsewhere
   run/             worker.sock and desk.sock, the worker's; its group may enter
   link/            the carrier's alone: node.key, link.yaml, flower/ (FLWR_HOME), pulse; logs/,
@@ -88,6 +89,11 @@ class SiteFolder:
     def request(self) -> Path:
         """The enrolment request."""
         return self.path / "request.yaml"
+
+    @property
+    def pseudonym_key(self) -> Path:
+        """What makes patients' numbers pseudonyms; it never leaves this folder."""
+        return self.path / "pseudonyms.key"
 
     @property
     def socket(self) -> Path:

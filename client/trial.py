@@ -22,6 +22,7 @@ from client.site import Site
 from client.site_config import Cache, Images, Numerics, SiteConfig
 from common.errors import DataError
 from common.imaging.synthetic import PROFILES, draw_patient, site_style, smear_field
+from common.labels import own_terms
 from common.model.initial import build_branches, initial_model
 from common.seeds import stream
 from common.study.schema import Study
@@ -44,6 +45,7 @@ def trial_config(config: SiteConfig, folder: Path, images: Images) -> SiteConfig
     return config.model_copy(
         update={
             "images": images,
+            "labels": {},  # `own_images` has applied them; generated ones have the study's
             "state": folder / "state",
             "cache": Cache(folder=folder / "cache", limit_gb=_CACHE_GB),
             "numerics": numerics,
@@ -88,7 +90,13 @@ def own_images(config: SiteConfig, folder: Path, count: int) -> Images:
     Raises:
         DataError: the manifest cannot be read.
     """
-    rows = [row for _, row in read_table(config.images.manifest, config.images.only)]
+    listed = read_table(config.images.manifest, config.images.only)
+    terms = [own_terms(row["label"], config.labels) for _, row in listed]
+    rows = [
+        {**row, "label": term}
+        for (_, row), term in zip(listed, terms, strict=True)
+        if term is not None
+    ]
     folder.mkdir(parents=True)
     manifest = _write_manifest(folder, _spread(rows)[:count])
     return Images(manifest=manifest, root=config.images.root or config.images.manifest.parent)

@@ -47,7 +47,7 @@ def model_card(study: Study, account: Account) -> str:
     return _MARKDOWN.from_string(_TEMPLATE).render(
         study=study,
         account=account,
-        classes=", ".join(study.labels.classes),
+        classes=", ".join(study.labels.told()),
         backbones=" and ".join(cuts),
         note="; `few`: fewer than the site tells" if withheld else "",
         examples=_examples(study.labels.classes, census),

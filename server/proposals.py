@@ -101,7 +101,7 @@ def summary(study: Study, initial: InitialModel) -> Iterator[str]:
     yield ""
     yield f"Study {study.name}: a proposal of the federation's coordinator to its hospitals."
     yield f"Sites: {', '.join(study.sites)}; a round counts with {study.quorum} of them."
-    yield f"Classes: {', '.join(study.labels.classes)}."
+    yield f"Classes: {', '.join(study.labels.told())}."
     exchanges = (
         f"{phase} {len(list(own))}"
         for phase, own in groupby(passing, key=lambda one: one.planned.phase)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from client.data.manifest import Example, read_table
 from client.data.splits import PARTS, split
 from common.digests import digest_file
 from common.errors import DataError
+from common.labels import Vocabulary, lines_to_add
 from common.seeds import stream
 from common.study.data import GroupColumn, Split
 from common.whole_file import write_whole
@@ -22,22 +24,32 @@ from simulations.scenario import BalancedGroups, ByColumn, Partition
 Row = dict[str, str]
 
 
-def partition(manifest: Path, settings: Partition, seed: int, sites: Sequence[str]) -> list[Row]:
+def partition(
+    manifest: Path,
+    settings: Partition,
+    seed: int,
+    sites: Sequence[str],
+    vocabulary: Vocabulary | None = None,
+) -> list[Row]:
     """Give every row of a manifest a site and a part, as columns `site` and `split`.
 
-    Rows keep their order and other columns; columns of these names are replaced. The result
-    depends on the rows, not on their order.
+    Rows keep their order and other columns; columns of these names are replaced, and labels by the
+    classes that they stand for. The result depends on the rows, not on their order.
 
     Args:
         manifest: the dataset's; image paths in it start at its folder.
         settings: how to divide.
         seed: the study's.
         sites: the study's.
+        vocabulary: the study's classes, and the words that stand for them; None: labels stay.
 
     Raises:
-        DataError: the manifest cannot be read, or cannot be divided in this way.
+        DataError: the manifest cannot be read, has labels that are not in the vocabulary, or
+            cannot be divided in this way.
     """
     rows = [dict(row) for _, row in read_table(manifest, {})]
+    if vocabulary is not None:
+        rows = _settled(rows, vocabulary)
     images = [manifest.parent / row["path"] for row in rows]
     digests = [digest_file(image) if image.is_file() else None for image in images]
     return assign(rows, settings, seed, sites, digests)
@@ -77,6 +89,26 @@ def write_partition(rows: Sequence[Row], path: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, text.getvalue().encode())
+
+
+def _settled(rows: Sequence[Row], vocabulary: Vocabulary) -> list[Row]:
+    """Replace every label by its class; leave out what the vocabulary leaves out."""
+    unknown = Counter(row["label"] for row in rows if not vocabulary.knows(row["label"]))
+    if unknown:
+        raise DataError(
+            f"{unknown.total()} of {len(rows)} images have a label that the study does not know: "
+            + ", ".join(f"{n} x {label}" for label, n in unknown.most_common(10)),
+            fix=f"say in the scenario what it stands for (data.labels), or correct the manifest; "
+            f"the study's labels are {', '.join(vocabulary.classes)}",
+            local_detail="\n".join(["Under `data`:", *lines_to_add(unknown, vocabulary)]),
+        )
+    used = [row for row in rows if vocabulary.uses(row["label"])]
+    if not used:
+        raise DataError(
+            f"all {len(rows)} rows of the manifest are left out by the scenario's data.labels",
+            fix="name a class, instead of null, for at least one of the words",
+        )
+    return [{**row, "label": str(vocabulary.meaning(row["label"]))} for row in used]
 
 
 def _groups(

@@ -1,6 +1,5 @@
 """What a run needs before its first round: images, their division, machine and initial model."""
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from client.training.numerics import measured, settled_numerics
 from common.digests import digest_value
 from common.errors import ConfigError, DataError
 from common.initial_model import InitialModel, read_initial, write_initial
+from common.labels import Vocabulary
 from common.model.initial import check_chains, initial_model
 from common.model.network import front_arrays
 from common.model.weights import pin_weights
@@ -127,9 +127,11 @@ def _virtual_sites(
 ) -> VirtualSites:
     partitioned = path / "manifest.csv"
     if not partitioned.is_file():
-        rows = partition(manifest, scenario.partition, study.seed, study.sites)
+        own = scenario.data.labels if isinstance(scenario.data, ManifestData) else {}
+        vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
+        rows = partition(manifest, scenario.partition, study.seed, study.sites, vocabulary)
         write_partition(rows, partitioned)
-    _check_parts(partitioned, study)
+    _check_parts(partitioned)
     if places.numerics is not None and not (path / "numerics.json").exists():
         write_whole(path / "numerics.json", places.numerics.read_bytes())
     virtual = VirtualSites(
@@ -144,16 +146,9 @@ def _virtual_sites(
     return virtual
 
 
-def _check_parts(partitioned: Path, study: Study) -> None:
+def _check_parts(partitioned: Path) -> None:
     """See to it before anything is trained that every arm can be fitted and measured."""
     rows = [row for _, row in read_table(partitioned, {})]
-    unknown = Counter(row["label"] for row in rows if row["label"] not in study.labels.classes)
-    if unknown:
-        raise DataError(
-            f"{unknown.total()} of {len(rows)} images have a label that the study does not know: "
-            + ", ".join(f"{n} x {label}" for label, n in unknown.most_common(10)),
-            fix=f"correct the manifest; the study's labels are {', '.join(study.labels.classes)}",
-        )
     labels = {part: {row["label"] for row in rows if row["split"] == part} for part in PARTS}
     if len(labels["train"]) < 2 or not (labels["validation"] and labels["test"]):
         raise DataError(

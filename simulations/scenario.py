@@ -31,6 +31,8 @@ class ManifestData(Strict):
     """Which of the two kinds."""
     manifest: str = Field(default="manifest.csv", min_length=1)
     """Its manifest, a path inside that folder; image paths start at the folder of the manifest."""
+    labels: dict[str, str | None] = Field(default_factory=dict)
+    """What words in its label column stand for, as `labels` of a site file; null leaves out."""
     needs: str = Field(min_length=1)
     """What the dataset is and where to get it, for whoever has not got it."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from client.data.groups import join_groups
 from common.errors import DataError
+from common.labels import Vocabulary, lines_to_add
 from common.study.data import EVERY_IMAGE, GROUP_ORDER, GroupColumn
 
 REQUIRED = ("path", "label")
@@ -43,6 +44,7 @@ class Manifest:
     path: Path
     examples: tuple[Example, ...]
     grouped_by: str  # a column, or EVERY_IMAGE where none of them fills every row
+    left_out: int = 0  # rows whose word, by the site file, is left out
 
 
 @dataclass
@@ -51,21 +53,35 @@ class _Faults:
 
     counts: Counter[str] = dataclasses.field(default_factory=Counter)
     lines: list[str] = dataclasses.field(default_factory=list)
+    words: Counter[str] = dataclasses.field(default_factory=Counter)  # unknown in the label column
 
     def add(self, kind: str, line: int, value: str) -> None:
         self.counts[kind] += 1
         if len(self.lines) < _LISTED:
             self.lines.append(f"line {line}: {kind}: {value}")
 
-    def raise_any(self, of: int, hint: str) -> None:
-        if not self.counts:
+    def raise_any(self, of: int, vocabulary: Vocabulary | None = None) -> None:
+        """Raise all faults as one error; `vocabulary` is of the study, if words are unknown."""
+        total = self.counts.total() + self.words.total()
+        if not total:
             return
-        kinds = ", ".join(f"{n} x {kind}" for kind, n in sorted(self.counts.items()))
+        kinds = [f"{n} x {kind}" for kind, n in sorted(self.counts.items())]
         more = self.counts.total() - len(self.lines)
+        detail = [*self.lines, *([f"and {more} more"] if more else [])]
+        fixes = [f"correct the lines listed on this machine ({_SEE})"] if self.counts else []
+        if self.words and vocabulary is not None:
+            kinds.append(f"{self.words.total()} x unknown label")
+            classes = ", ".join(vocabulary.classes)
+            detail += [
+                "Into the site file (under `labels`, if it is there):",
+                *lines_to_add(self.words, vocabulary),
+            ]
+            fixes.append("tell in the site file (`labels`) what the words listed here stand for")
+        hint = f"; labels of the study: {classes}" if self.words and vocabulary else ""
         raise DataError(
-            f"{self.counts.total()} of {of} manifest lines are unusable ({kinds}{hint})",
-            fix=f"correct the lines listed on this machine ({_SEE})",
-            local_detail="\n".join([*self.lines, *([f"and {more} more"] if more else [])]),
+            f"{total} of {of} manifest lines are unusable ({', '.join(kinds)}{hint})",
+            fix=", and ".join(fixes),
+            local_detail="\n".join(detail),
         )
 
 
@@ -77,6 +93,7 @@ def read_manifest(
     only: Mapping[str, str] | None = None,
     joined_by: Sequence[GroupColumn] = (),
     root: Path | None = None,
+    words: Mapping[str, str | None] | None = None,
 ) -> Manifest:
     """Read and check a manifest.
 
@@ -87,20 +104,30 @@ def read_manifest(
         only: keep the rows that have these values in these columns.
         joined_by: columns whose shared values join groups as well.
         root: folder that image paths start at; None: the manifest's own.
+        words: what further words in the label column stand for: a class, or None to leave their
+            rows out; as `common.study.schema.LabelSet.words` returns.
 
     Raises:
         DataError: the file cannot be read, lacks a column or rows, or has faulty lines: an unknown
             label, an image that is missing, listed twice, or outside the manifest's folder.
             All lines come in one error: counted in `problem`, listed in `local_detail`.
     """
-    rows = read_table(path, only or {})
+    vocabulary = Vocabulary(tuple(classes), words or {})
+    listed = read_table(path, only or {})
+    rows = [(number, row) for number, row in listed if vocabulary.uses(row["label"])]
+    if not rows:
+        raise DataError(
+            f"all {len(listed)} rows of the manifest are left out by the site file's labels",
+            fix="name a class, instead of null, for at least one of the words",
+            local_detail=str(path),
+        )
     root = path.parent if root is None else root
-    images = _checked_images(root, rows, classes)
+    images = _checked_images(root, rows, vocabulary)
     grouped_by = next((c for c in group_order if all(row.get(c) for _, row in rows)), None)
     examples = [
         Example(
             image=root / relative,
-            label=classes.index(row["label"]),
+            label=classes.index(str(vocabulary.meaning(row["label"]))),
             group=row[grouped_by] if grouped_by else relative,
             patient=row.get("patient") or None,
             slide=row.get("slide") or None,
@@ -116,6 +143,7 @@ def read_manifest(
         path,
         tuple(dataclasses.replace(e, group=g) for e, g in zip(examples, joined, strict=True)),
         grouped_by or EVERY_IMAGE,
+        len(listed) - len(rows),
     )
 
 
@@ -187,12 +215,12 @@ def _rows(
         row = dict(zip(columns, cells + [""] * len(columns), strict=False))
         if any(cells) and all(row[name.lower()] == value for name, value in only.items()):
             rows.append((number, row))
-    faults.raise_any(len(lines), "")
+    faults.raise_any(len(lines))
     return rows
 
 
 def _checked_images(
-    folder: Path, rows: Sequence[tuple[int, Row]], classes: Sequence[str]
+    folder: Path, rows: Sequence[tuple[int, Row]], vocabulary: Vocabulary
 ) -> list[str]:
     """Return the image paths relative to the manifest's folder, once every row is sound."""
     root = folder.resolve()
@@ -201,8 +229,8 @@ def _checked_images(
     faults = _Faults()
     for number, row in rows:
         image = Path(row["path"].replace("\\", "/"))
-        if row["label"] not in classes:
-            faults.add("unknown label", number, row["label"])
+        if not vocabulary.knows(row["label"]):
+            faults.words[row["label"]] += 1
         if not row["path"]:
             faults.add("no path", number, "")
         elif image.is_absolute() or _DRIVE.match(image.as_posix()) or ".." in image.parts:
@@ -215,6 +243,5 @@ def _checked_images(
             faults.add("image listed twice", number, row["path"])
         seen.add(image.as_posix())
         images.append(image.as_posix())
-    labels = f"; labels of the study: {', '.join(classes)}"
-    faults.raise_any(len(rows), labels if "unknown label" in faults.counts else "")
+    faults.raise_any(len(rows), vocabulary)
     return images

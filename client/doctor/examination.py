@@ -108,8 +108,9 @@ def _images(
             yield images.size_line(found, None)
             yield images.counts_line(manifest, labels, fewest)
             yield images.groups_line(scanned.examples, labels, manifest.grouped_by)
+        used = images.words(config)
         for study in subject.studies:
-            labelled = images.labels_line(config, labels, study)
+            labelled = images.labels_line(used, config.labels, study)
             yield labelled
             yield images.size_line(found, study)
             parts: Mapping[Part, int] | None = None

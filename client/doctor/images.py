@@ -1,7 +1,7 @@
 """Checks of the manifest and of the images that it lists."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +9,16 @@ from client.data.manifest import Example, Manifest, read_manifest, read_table
 from client.data.scan import OTHER_LABEL, SAME_LABEL, Scan
 from client.data.splits import PARTS, split
 from client.doctor.finding import Finding, Watch, ok, problem, unwatched, warning
+from client.holdings import offered
 from client.site_config import SiteConfig
 from common.errors import DataError
 from common.imaging.decode import decode
+from common.labels import Vocabulary, bare, entry, own_terms, spellings
 from common.study.data import EVERY_IMAGE
 from common.study.schema import Study
 
 _LISTED = 3  # files named in a line; there may be thousands
+_WORDS = 20  # of the label column, likewise
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,23 @@ def listed(config: SiteConfig) -> tuple[Manifest, tuple[str, ...]]:
     Raises:
         DataError: as `client.data.manifest.read_manifest` says.
     """
+    terms = [own_terms(word, config.labels) for word in sorted(words(config))]
+    labels = tuple(sorted({bare(term): term for term in terms if term is not None}.values()))
+    manifest = read_manifest(
+        config.images.manifest, labels, only=config.images.only, root=config.images.root,
+        words=config.labels,
+    )  # fmt: skip
+    return manifest, labels
+
+
+def words(config: SiteConfig) -> Counter[str]:
+    """Count the rows of each word in the label column.
+
+    Raises:
+        DataError: as `client.data.manifest.read_table` says.
+    """
     rows = read_table(config.images.manifest, config.images.only)
-    labels = tuple(sorted({row["label"] for _, row in rows}))
-    return _read(config, labels, None), labels
+    return Counter(row["label"] for _, row in rows)
 
 
 def fitting(config: SiteConfig, study: Study) -> Manifest:
@@ -43,7 +60,7 @@ def fitting(config: SiteConfig, study: Study) -> Manifest:
     Raises:
         DataError: as `client.data.manifest.read_manifest` says.
     """
-    return _read(config, study.labels.classes, study)
+    return offered(config, study)
 
 
 def manifest_line(manifest: Manifest) -> Finding:
@@ -51,17 +68,29 @@ def manifest_line(manifest: Manifest) -> Finding:
     return ok("manifest", f"{len(manifest.examples)} images listed, all there")
 
 
-def labels_line(config: SiteConfig, labels: Sequence[str], study: Study) -> Finding:
-    """Compare the manifest's labels with a study's classes."""
-    foreign = [label for label in labels if label not in study.labels.classes]
+def labels_line(used: Mapping[str, int], own: Mapping[str, str | None], study: Study) -> Finding:
+    """Compare the words of the label column with a study's classes.
+
+    Args:
+        used: rows of each word.
+        own: what the site file says that words stand for.
+        study: its classes.
+    """
+    vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
+    foreign = spellings({word: n for word, n in used.items() if not vocabulary.knows(word)})
     if foreign:
+        told = _named([f"{word} ({n})" for word, n in foreign.items()])
+        entries = [entry(word, vocabulary.suggestion(word)) for word in list(foreign)[:_WORDS]]
         return problem(
             "labels",
-            f"study {study.name} has no class {_named(foreign)}; its classes are "
-            f"{', '.join(study.labels.classes)}",
-            f"correct the labels in {config.images.manifest}, or leave these images out",
+            f"study {study.name} has no class {told}; its classes are "
+            f"{', '.join(study.labels.told())}",
+            f"say in the site file what these words stand for: `labels: {{{', '.join(entries)}}}` "
+            "(guesses: check each; null leaves the images out), or correct the manifest",
         )
-    return ok("labels", f"all are classes of study {study.name}")
+    left_out = sum(n for word, n in used.items() if not vocabulary.uses(word))
+    more = f"; {left_out} rows are left out by the site file" if left_out else ""
+    return ok("labels", f"all are classes of study {study.name}{more}")
 
 
 def counts_line(manifest: Manifest, classes: Sequence[str], fewest: int) -> Finding:
@@ -206,8 +235,8 @@ def readable_line(found: Measured) -> Finding:
             "images",
             f"{len(found.unreadable)} of {len(found.unreadable) + len(found.sizes)} cannot be "
             f"read ({_files(found.unreadable)})",
-            "replace them (JPEG, PNG, BMP or TIFF), let this user read them, or remove their lines "
-            "from the manifest; they are left out",
+            "replace them (JPEG, PNG, BMP, TIFF, DICOM), let this user read them, or remove their "
+            "lines from the manifest; they are left out",
         )
     return ok("images", f"all {len(found.sizes)} can be read")
 
@@ -231,16 +260,6 @@ def size_line(found: Measured, study: Study | None) -> Finding:
             "photograph at a higher resolution, if that can be had; small images are enlarged",
         )
     return ok("image size", f"{text}; study {study.name} takes {wanted} x {wanted}")
-
-
-def _read(config: SiteConfig, classes: Sequence[str], study: Study | None) -> Manifest:
-    of_study = {} if study is None else {
-        "group_order": study.data.group, "joined_by": study.data.joined_by
-    }  # fmt: skip
-    return read_manifest(
-        config.images.manifest, classes, only=config.images.only, root=config.images.root,
-        **of_study,
-    )  # fmt: skip
 
 
 def _named(names: Sequence[str]) -> str:

@@ -102,6 +102,7 @@ def carrier_line(folder: SiteFolder, config: SiteConfig, images: Sequence[Path])
         "the manifest": [config.images.manifest],
         "the state folder": _with_files(config.state),
         "the cache": _with_files(config.cache.folder),
+        "the key of the pseudonyms": [folder.pseudonym_key],
     }
     reached = {what: _readable(carrier, paths) for what, paths in private.items()}
     open_ = {what: paths for what, paths in reached.items() if paths}

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from client.approvals import Approval, Approvals, Event, matching
 from client.approved_site import ApprovedSite
-from client.data.manifest import Example, read_manifest
+from client.data.manifest import Example
 from client.data.splits import split
 from client.egress.audit import verify
 from client.egress.log import EgressLog, Passage
 from client.egress.outbox import Outbox
+from client.holdings import offered
 from client.left_so_far import Left, passages_of, summed_up
 from client.prospect import Prospect, own_timings, prospect
 from client.site_config import Limits, SiteConfig
@@ -117,10 +118,7 @@ def gather(
 
 def _data(config: SiteConfig, study: Study) -> Data:
     try:
-        manifest = read_manifest(
-            config.images.manifest, study.labels.classes, study.data.group,
-            only=config.images.only, joined_by=study.data.joined_by, root=config.images.root,
-        )  # fmt: skip
+        manifest = offered(config, study)
         parts = split(manifest.examples, study.data.split, study.seed, config.name)
     except LeukofedError as error:
         return Data({}, "", error.problem)

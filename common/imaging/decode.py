@@ -1,4 +1,4 @@
-"""Encoded images to pixels, in the four formats that microscopes and public sets use."""
+"""Encoded images to pixels, in the five formats that microscopes and public sets use."""
 
 import io
 import struct
@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from common.errors import DataError
+from common.imaging.dicom import decode_dicom, is_dicom
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm"})
 LARGEST_PIXELS = 2**26  # 67 million: more than any smear camera, less than a bomb needs
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # What Pillow's parsers raise on damaged files.
@@ -22,7 +23,7 @@ _DAMAGE = (
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG, BMP or TIFF file's bytes; the first page of several.
+    """Decode a JPEG, PNG, BMP, TIFF or DICOM file's bytes; the first page of several.
 
     The orientation that a camera noted in EXIF is applied. Transparent pixels lie on white, as
     an empty field of a smear does; 16-bit grey is reduced to its higher byte. A file that ends
@@ -35,6 +36,8 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         DataError: the bytes are no such image, are damaged, or hold more than 2^26 pixels. Its
             text names neither file nor value.
     """
+    if is_dicom(data):
+        return decode_dicom(data, LARGEST_PIXELS)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             if file.width * file.height > LARGEST_PIXELS:

@@ -1,11 +1,13 @@
 """The study: one federated experiment, agreed once, known by its digest."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import Field, StringConstraints, model_validator
 
 from common.digests import digest_value
+from common.labels import bare, words_for
 from common.study.data import Data
 from common.study.imaging import Imaging
 from common.study.network import Network
@@ -35,13 +37,39 @@ class LabelSet(Strict):
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     """A name for the set, for example `all-subtypes`."""
     classes: tuple[ClassName, ...] = Field(min_length=2, max_length=64)
-    """The classes; a manifest's labels must be among them."""
+    """The classes; a manifest's labels must be among them, or among `collapse`. Case, spaces,
+    hyphens and underscores make no difference."""
+    collapse: dict[str, ClassName] = Field(default_factory=dict)
+    """Labels that stand for a class, so that manifests with finer labels serve this study: for
+    example `{Benign: normal, Early: ALL, Pre: ALL, Pro: ALL}` with the classes normal and ALL."""
 
     @model_validator(mode="after")
-    def _classes_differ(self) -> "LabelSet":
-        if len(set(self.classes)) < len(self.classes):
+    def _words_differ(self) -> "LabelSet":
+        named = {bare(name): name for name in self.classes}
+        if len(named) < len(self.classes):
             raise ValueError("a class is named twice")
+        if len({bare(word) for word in self.collapse}) < len(self.collapse):
+            raise ValueError("collapse: a label is named twice")
+        for word, target in self.collapse.items():
+            if target not in self.classes:
+                raise ValueError(f"collapse: {target} is none of the classes")
+            if named.get(bare(word), target) != target:
+                raise ValueError(f"collapse: {word} is a class itself, and stands for no other")
         return self
+
+    def words(self, own: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Return what words beside the classes stand for: a class, or None to leave them out.
+
+        Args:
+            own: a hospital's own words, which come before `collapse`.
+        """
+        return words_for(self.classes, self.collapse, own)
+
+    def told(self) -> Iterator[str]:
+        """Yield the classes, each with the labels that stand for it."""
+        for name in self.classes:
+            finer = [word for word, target in self.collapse.items() if target == name != word]
+            yield f"{name} ({', '.join(finer)})" if finer else name
 
 
 class Study(Strict):

@@ -55,7 +55,7 @@ def test_a_manifest_without_fault(tmp_path: Path, rows: list[Row]) -> None:
     found = images.measured(scanned.examples)
     lines = [
         images.manifest_line(manifest),
-        images.labels_line(config, labels, STUDY),
+        images.labels_line(images.words(config), {}, STUDY),
         images.counts_line(images.fitting(config, STUDY), CLASSES, 5),
         images.duplicates_line(scanned),
         images.groups_line(scanned.examples, labels, manifest.grouped_by),
@@ -80,11 +80,24 @@ def test_an_image_that_is_missing_is_a_fault_of_the_manifest(
 
 
 def test_labels_that_the_study_does_not_have(tmp_path: Path, rows: list[Row]) -> None:
-    rows[0]["label"] = "benign"
+    rows[0]["label"], rows[1]["label"], rows[2]["label"] = "pre-B", "pre-B", "?"
     config = site(tmp_path, rows)
-    line = images.labels_line(config, images.listed(config)[1], STUDY)
-    assert (line.verdict, "no class benign" in line.text) == ("problem", True)
-    assert str(config.images.manifest) in line.fix
+    line = images.labels_line(images.words(config), {}, STUDY)
+    assert (line.verdict, "no class pre-B (2), ? (1); its" in line.text) == ("problem", True)
+    assert '`labels: {pre-B: Pre, "?": null}`' in line.fix
+
+
+def test_the_site_files_words_are_applied(tmp_path: Path, rows: list[Row]) -> None:
+    rows[0]["label"], rows[1]["label"], rows[2]["label"] = "pre-B", "PRE B", "unclear"
+    config = site(tmp_path, rows).model_copy(update={"labels": {"Pre B": "Pre", "Unclear": None}})
+    line = images.labels_line(images.words(config), config.labels, STUDY)
+    assert (line.verdict, line.text) == (
+        "ok", "all are classes of study small; 1 rows are left out by the site file"
+    )  # fmt: skip
+    manifest, labels = images.listed(config)
+    assert labels == CLASSES
+    assert len(manifest.examples) == len(rows) - 1
+    assert [e.label for e in images.fitting(config, STUDY).examples[:2]] == [2, 2]
 
 
 @pytest.mark.parametrize(

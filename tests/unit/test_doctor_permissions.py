@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from client.data.pseudonyms import site_key
 from client.doctor import permissions
 from client.doctor.permissions import User, may, owner, really_reads
 from client.site_config import Cache, Images, SiteConfig
@@ -94,6 +95,18 @@ def test_what_the_carrier_can_read_is_named(open_folder: Path, what: str, mode: 
     assert (line.verdict, what in line.text) == ("problem", True)
     assert str(file) in line.text
     assert f"chmod o-rwx {file.parent}" in line.fix
+
+
+@as_root
+def test_the_key_of_the_pseudonyms_is_not_the_carriers(open_folder: Path) -> None:
+    folder, config, image = hospital(open_folder)
+    (folder.path / "site.yaml").touch()
+    site_key(folder)
+    assert owner(folder.pseudonym_key).uid == WORKER_USER, "made by root, it is the worker's"
+    assert permissions.carrier_line(folder, config, [image]).verdict == "ok"
+    folder.pseudonym_key.chmod(0o644)
+    line = permissions.carrier_line(folder, config, [image])
+    assert (line.verdict, "the key of the pseudonyms" in line.text) == ("problem", True)
 
 
 @as_root

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from client.data.manifest import Example
-from client.holdings import Holdings, examine
+from client.holdings import LEFT_OUT, Holdings, examine
 from client.site_config import Cache, Images, SiteConfig
 from common.errors import DataError
 from common.study.data import Data, Split
+from common.study.schema import LabelSet
 from tests.support.small import small_study, write_smears
 
 CLASSES = ("Benign", "Early", "Pre", "Pro")
@@ -137,3 +138,26 @@ def test_a_manifest_against_the_contract_is_refused(tmp_path: Path, rows: list[R
     with pytest.raises(DataError, match="1 x unknown label") as caught:
         examine(config(tmp_path, rows), STUDY)
     assert "Late" not in str(caught.value)
+
+
+def test_the_hospitals_words_are_applied_and_what_they_leave_out_is_counted(
+    tmp_path: Path, rows: list[Row]
+) -> None:
+    words = {"Benign": "Reaktiv", "Early": "ALL L1", "Pre": "pre", "Pro": "unklar"}
+    spoken = [{**row, "label": words[row["label"]]} for row in rows]
+    own = {"reaktiv": "Benign", "ALL-L1": "Early", "Unklar": None}
+    held = examine(config(tmp_path, spoken).model_copy(update={"labels": own}), STUDY)
+    assert held.excluded == {LEFT_OUT: 6}
+    assert names(held) == sorted(row["path"] for row in rows if row["label"] != "Pro")
+    labels = {row["path"]: CLASSES.index(row["label"]) for row in rows}
+    assert all(e.label == labels[e.image.name] for part in held.parts.values() for e in part)
+
+
+def test_a_study_of_fewer_classes_collapses_labels(tmp_path: Path, rows: list[Row]) -> None:
+    labels = LabelSet(
+        name="binary", classes=("normal", "ALL"),
+        collapse={"Benign": "normal", "Early": "ALL", "Pre": "ALL", "Pro": "ALL"},
+    )  # fmt: skip
+    held = examine(config(tmp_path, rows), STUDY.model_copy(update={"labels": labels}))
+    counts = Counter(e.label for part in held.parts.values() for e in part)
+    assert counts == {0: 6, 1: 18}

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from client.data.groups import join_groups
 from client.data.manifest import Manifest, read_manifest
@@ -114,7 +115,7 @@ def test_all_faults_come_at_once_counted_and_listed_at_home(tmp_path: Path) -> N
         "1 x no path, 4 x path not inside the manifest's folder, 1 x unknown label; labels of "
         "the study: Benign, Early, Pre)"
     )
-    assert "line 3: unknown label: Mystery" in error.local_detail
+    assert "labels:\n  Mystery: null  # 1 image; no class is near" in error.local_detail
     assert "line 8: path not inside the manifest's folder: link.jpg" in error.local_detail
     assert "Mystery" not in str(error)
     assert "outside.jpg" not in str(error)
@@ -181,3 +182,30 @@ def test_images_may_lie_below_another_root(tmp_path: Path) -> None:
     path.write_text("path,label\n../lists/b.jpg,Pre\n")
     with pytest.raises(DataError, match="not inside"):
         read_manifest(path, CLASSES, root=tmp_path / "images")
+
+
+def test_a_hospitals_words_stand_for_classes_or_are_left_out(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "path,label,patient\na.jpg,ALL-L1,p1\nb.jpg, pre ,p2\nc.jpg,Unclear,\nno.jpg,unclear,\n",
+    )
+    words = {"all l1": "Early", "unclear": None}
+    manifest = read_manifest(path, CLASSES, words=words)
+    assert [example.label for example in manifest.examples] == [1, 2]
+    assert manifest.left_out == 2  # one of them a file that does not exist
+    assert manifest.grouped_by == "patient"  # filled in every row that is used
+    with pytest.raises(DataError, match="all 4 rows of the manifest are left out"):
+        read_manifest(path, CLASSES, words=dict.fromkeys(("ALL L1", "Pre", "unclear")))
+
+
+def test_unknown_words_come_as_the_lines_to_add_to_the_site_file(tmp_path: Path) -> None:
+    rows = "a.jpg,pre-B\nb.jpg,hematogone\nc.jpg,?\n"
+    path = written(tmp_path, "path,label\n" + rows)
+    with pytest.raises(DataError, match=r"3 of 3 .* \(3 x unknown label; labels of") as caught:
+        read_manifest(path, CLASSES)
+    shown = yaml.safe_load(caught.value.local_detail.partition("\n")[2])
+    assert shown == {"labels": {"?": None, "hematogone": "Benign", "pre-B": "Pre"}}
+    for word in ("pre-B", "hematogone"):
+        assert word not in str(caught.value)
+    read = read_manifest(path, CLASSES, words=shown["labels"])
+    assert ([example.label for example in read.examples], read.left_out) == ([2, 0], 1)

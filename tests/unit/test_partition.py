@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from client.data.manifest import read_manifest, read_table
 from common.errors import DataError
+from common.labels import Vocabulary
 from common.seeds import stream
 from common.study.data import Split
 from simulations.balance import Deal, balance
@@ -264,3 +266,29 @@ def test_the_taleqani_images_are_divided_as_the_scenario_promises() -> None:
         for part, share in (("train", 0.6), ("validation", 0.15), ("test", 0.25)):
             got = sum(images[label, site, part] for site in study.sites)
             assert got / total[label] == pytest.approx(share, abs=0.03)
+
+
+def test_labels_become_the_classes_they_stand_for(tmp_path: Path) -> None:
+    rows = dataset(groups=40)
+    for number, row in enumerate(rows):
+        (tmp_path / row["path"]).write_bytes(number.to_bytes(2, "big"))
+    write_partition(rows, tmp_path / "manifest.csv")
+    vocabulary = Vocabulary(("ill", "well"), {"A": "ill", "b": "well"})
+    divided = partition(tmp_path / "manifest.csv", BALANCED, 3, SITES, vocabulary)
+    meant = {"a": "ill", "b": "well"}
+    assert [row["label"] for row in divided] == [meant[row["label"]] for row in rows]
+    halved = Vocabulary(("ill", "well"), {"a": "ill", "b": None})
+    kept = partition(tmp_path / "manifest.csv", IID, 3, SITES, halved)
+    assert [row["path"] for row in kept] == [row["path"] for row in rows if row["label"] == "a"]
+
+
+def test_labels_that_stand_for_nothing_are_told_with_the_lines_to_add(tmp_path: Path) -> None:
+    rows = dataset(groups=10)
+    write_partition(rows, tmp_path / "manifest.csv")
+    with pytest.raises(DataError, match="label that the study does not know: ") as caught:
+        partition(tmp_path / "manifest.csv", IID, 3, SITES, Vocabulary(("a", "bb")))
+    added = yaml.safe_load(caught.value.local_detail.partition("\n")[2])
+    assert added == {"labels": {"b": "bb"}}
+    nothing = Vocabulary(("x", "y"), {"a": None, "b": None})
+    with pytest.raises(DataError, match="are left out by the scenario"):
+        partition(tmp_path / "manifest.csv", IID, 3, SITES, nothing)

@@ -94,3 +94,15 @@ def test_the_sites_own_log_tells_how_fast_it_is(tmp_path: Path) -> None:
     assert measured.speed.is_measured
     assert measured.phases[0].work_s == pytest.approx(24 * 0.15)
     assert own_timings(site.config.state, "north", {}) == []
+
+
+def test_the_site_files_words_are_looked_up(tmp_path: Path) -> None:
+    site = SiteOnDisk(tmp_path)
+    text = site.manifest.read_text()
+    site.manifest.write_text(text.replace(",Pro,", ",pro-B,").replace(",Pre,", ",unclear,"))
+    own = {"Pro B": "Pro", "unclear": None}
+    one = prospect(STUDY, SHAPES, site.config.model_copy(update={"labels": own}), [])
+    assert one.objections == []
+    assert one.glance.classes == {"Benign": 6, "Early": 6, "Pre": 0, "Pro": 6}
+    assert one.glance.images is not None
+    assert sum(one.glance.images.values()) == 18

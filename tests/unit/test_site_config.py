@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from client.site_config import Limits, Numerics, load_site_config
+from client.site_config import Limits, Numerics, load_site_config, rehearsal_config
 from common.errors import ConfigError
 
 TEXT = """\
@@ -59,3 +59,12 @@ def test_a_fault_is_named_by_key_and_line(tmp_path: Path, line: str, complaint: 
 def test_a_site_name_is_plain(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 1: name: String should match pattern"):
         load_site_config(write(tmp_path, TEXT.replace("north", "../north")))
+
+
+def test_words_stand_for_classes_or_for_nothing(tmp_path: Path) -> None:
+    text = TEXT + "labels: {ALL L1: Early, hematogone: Benign, unclear: null}\n"
+    config = load_site_config(write(tmp_path, text))
+    assert config.labels == {"ALL L1": "Early", "hematogone": "Benign", "unclear": None}
+    assert rehearsal_config(config).labels == {}  # generated images have the study's own
+    with pytest.raises(ConfigError, match="labels: a word is given twice"):
+        load_site_config(write(tmp_path, TEXT + "labels: {ALL L1: Early, all-l1: Pre}\n"))

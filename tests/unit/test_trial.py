@@ -97,3 +97,12 @@ def test_a_trial_leaves_state_and_cache_alone_and_keeps_the_limits(tmp_path: Pat
     measured = Numerics(threads=3)
     (config.state / "numerics.json").write_text(measured.model_dump_json(), encoding="utf-8")
     assert trial_config(config, tmp_path / "trial", images).numerics == measured
+
+
+def test_own_images_have_the_words_of_the_site_file_applied(tmp_path: Path) -> None:
+    config = own_site(tmp_path, 24, False)
+    config = config.model_copy(update={"labels": {"benign": None, "EARLY": "Pro"}})
+    images = own_images(config, tmp_path / "trial", 100)
+    rows = [row for _, row in read_table(images.manifest, {})]
+    assert {row["label"] for row in rows} == {"Pre", "Pro"}
+    assert trial_config(config, tmp_path / "trial", images).labels == {}
