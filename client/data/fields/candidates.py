@@ -3,9 +3,9 @@
 Locality-sensitive hashing (Indyk and Motwani 1998): in each of several tables keypoints whose
 descriptors are equal in some randomly chosen bits fall into one bucket. Two keypoints of a bucket
 that are alike in all bits too say how one image would lie over the other; pairs of images for which
-a few say the same are candidates. Work grows little faster than the number of images: the more there
-are, the more bits make a bucket, and a bucket that is too full for a place in a slide (a scale bar,
-a red cell's rim, an empty background) is nearly passed over, like a stop word.
+a few say the same are candidates. Work grows little faster than the number of images: the more
+there are, the more bits make a bucket; and a bucket that is too full to be one spot of a slide (a
+scale bar, the rim of a red cell) is nearly passed over, like a stop word.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from client.data.fields.features import directions, positions
 from common.seeds import stream
 
-_TABLES = 16  # of 16, a keypoint's true partner shares a bucket in one or two
+_TABLES = 24  # a pair of keypoints meets in one or two; of the pairs of images one in fifty is lost
 _BITS, _BITS_AT, _BITS_MORE = 32, 2**17, 3  # of a bucket; for so many keypoints; per doubling
 _MOST_BITS = 60
 _FULL = 32  # keypoints in a bucket from which on it is a stop word
@@ -68,6 +68,8 @@ def candidates(
         watch: told how many tables are done, and of how many.
     """
     index = _index(blocks)
+    if not len(index.words):
+        return Candidates(_none(), _none(), _none().astype(bool))
     votes = [_none()]
     watch(0, _TABLES)
     for done, table in enumerate(pool.map(lambda table: _votes(index, table), range(_TABLES)), 1):
@@ -129,7 +131,7 @@ def _keys(words: NDArray[np.uint64], table: int) -> NDArray[np.uint64]:
     """Choose eight bytes of the descriptors, and of these as many bits as the index needs."""
     generator = stream(0, "fields", "table", table)
     doublings = np.log2(max(len(words), _BITS_AT) / _BITS_AT)
-    bits = min(_MOST_BITS, _BITS + int(round(_BITS_MORE * doublings)))
+    bits = min(_MOST_BITS, _BITS + round(_BITS_MORE * float(doublings)))
     chosen = np.sort(generator.choice(32, 8, replace=False))
     mask = sum(1 << int(bit) for bit in generator.choice(64, bits, replace=False))
     picked = np.ascontiguousarray(words.view(np.uint8).reshape(len(words), 32)[:, chosen])

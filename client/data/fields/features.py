@@ -72,19 +72,24 @@ def corners(rows: NDArray[np.uint8]) -> Corners:
 
 def positions(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return column and row of keypoints, float32 (n, 2)."""
-    sixteenths = np.ascontiguousarray(rows[..., 32:36]).view("<u2")
-    return sixteenths.astype(np.float32) / np.float32(_POINT)
+    parts = np.ascontiguousarray(rows[..., 32:36]).view("<u2")
+    return np.asarray(parts / np.float32(_POINT), np.float32)
 
 
 def directions(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the directions of keypoints in radians, float32 (n,)."""
-    return rows[..., 36].astype(np.float32) * np.float32(2 * np.pi / _TURN)
+    return np.asarray(rows[..., 36] * np.float32(2 * np.pi / _TURN), np.float32)
+
+
+def working_scale(height: int, width: int) -> float:
+    """Return by how much an image is resized before keypoints are looked for."""
+    return min(_SIDE / min(height, width), _LONGEST / max(height, width))
 
 
 def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bring a grey image to the working size, its contrast to the whole range of grey."""
     height, width = grey.shape
-    scale = min(_SIDE / min(height, width), _LONGEST / max(height, width))
+    scale = working_scale(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     resized = cv2.resize(grey, size, interpolation=way)
@@ -92,11 +97,11 @@ def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if high - low < 1:
         return np.zeros(resized.shape, np.uint8)  # an empty field has no corners
     stretched = (resized.astype(np.float32) - low) * (255 / (high - low))
-    return np.clip(stretched, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(stretched, 0, 255), np.uint8)
 
 
 def _packed(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    detector = cv2.ORB_create(
+    detector = cv2.ORB.create(
         nfeatures=KEYPOINTS, scaleFactor=_STEP, nlevels=_LEVELS, edgeThreshold=_MARGIN,
         fastThreshold=_FAST,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from client.data.fields.copies import copies
 from client.data.fields.features import RECORD, THUMBNAIL, features
 from client.data.fields.geometry import ENOUGH, agreement
 from client.data.fields.store import FieldStore
+from common.digests import digest_file
 from common.errors import DataError
 
 _BATCH = 128  # images or pairs between two writes: what an interruption costs at most
@@ -79,6 +80,28 @@ def find_pairs(
     )
 
 
+def digested(
+    images: Sequence[Path],
+    watch: Watch = lambda _what, _done, _of: None,
+    workers: int | None = None,
+) -> dict[Path, str]:
+    """Digest images' files.
+
+    Raises:
+        DataError: one cannot be read from disk.
+    """
+    found: dict[Path, str] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        for number, part in enumerate(_batches(images, _BATCH)):
+            watch("files digested", number * _BATCH, len(images))
+            try:
+                found |= zip(part, pool.map(digest_file, part), strict=True)
+            except OSError as error:
+                raise _unreadable(error) from error
+    watch("files digested", len(images), len(images))
+    return found
+
+
 def keypoint_blocks(digests: Sequence[str], store: FieldStore) -> Iterator[NDArray[np.uint8]]:
     """Yield the keypoints of images, so many at a time as memory does not notice."""
     for part in _batches(digests, 8 * _BATCH):
@@ -112,13 +135,17 @@ def _features(image: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
     try:
         return features(image.read_bytes())
     except OSError as error:
-        raise DataError(
-            f"an image cannot be read from disk ({type(error).__name__})",
-            fix="see that this user may read every image",
-            local_detail=str(error),
-        ) from error
+        raise _unreadable(error) from error
     except DataError:
         return None
+
+
+def _unreadable(error: OSError) -> DataError:
+    return DataError(
+        f"an image cannot be read from disk ({type(error).__name__})",
+        fix="see that this user may read every image",
+        local_detail=str(error),
+    )
 
 
 def _compared(

@@ -1,6 +1,7 @@
 """What field finding remembers by an image's digest, so that an interruption loses nothing.
 
-Keypoints, thumbnails and compared pairs lie in a folder of their own; it may be deleted at any time.
+Keypoints, thumbnails and compared pairs lie in a folder of their own, which may be deleted at any
+time.
 """
 
 import fcntl
