@@ -34,7 +34,7 @@ def hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
             signs[number, way] = np.where(flips, -turned, turned) > 0
     signs[..., 0, 0] = False
     weights = np.uint64(1) << np.arange(_FREQUENCIES**2, dtype=np.uint64)
-    flat = signs.reshape(len(thumbnails), 8, -1)
+    flat = signs.reshape(len(thumbnails), 8, _FREQUENCIES**2)
     return np.asarray((flat * weights).sum(axis=-1, dtype=np.uint64))
 
 
