@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from client.data.groups import check_grouping
 from client.data.manifest import Example, read_manifest
 from client.data.scan import UNREADABLE, readable, scan
 from client.data.splits import split
@@ -31,7 +32,8 @@ def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdin
         pulse: called before every image.
 
     Raises:
-        DataError: the manifest breaks the contract, or its split does.
+        DataError: the manifest breaks the contract, or its split does; or it does not group by
+            the column that the study demands.
     """
     manifest = read_manifest(
         config.images.manifest,
@@ -41,6 +43,7 @@ def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdin
         joined_by=study.data.joined_by,
         root=config.images.root,
     )
+    check_grouping(manifest.grouped_by, study.data)
     scanned = scan(manifest, config.cache.folder, pulse)
     usable, unreadable = readable(scanned.examples, config.cache.folder, pulse)
     excluded = Counter(scanned.excluded)

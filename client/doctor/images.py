@@ -12,7 +12,7 @@ from client.doctor.finding import Finding, Watch, ok, problem, unwatched, warnin
 from client.site_config import SiteConfig
 from common.errors import DataError
 from common.imaging.decode import decode
-from common.study.data import EVERY_IMAGE
+from common.study.data import EVERY_IMAGE, Data
 from common.study.schema import Study
 
 _LISTED = 3  # files named in a line; there may be thousands
@@ -218,12 +218,10 @@ def size_line(found: Measured, study: Study | None) -> Finding:
 
 
 def _read(config: SiteConfig, classes: Sequence[str], study: Study | None) -> Manifest:
-    of_study = {} if study is None else {
-        "group_order": study.data.group, "joined_by": study.data.joined_by
-    }  # fmt: skip
+    data = Data() if study is None else study.data
     return read_manifest(
-        config.images.manifest, classes, only=config.images.only, root=config.images.root,
-        **of_study,
+        config.images.manifest, classes, data.group, only=config.images.only,
+        joined_by=data.joined_by, root=config.images.root,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from client.approvals import Approval, Approvals, Event, matching
 from client.approved_site import ApprovedSite
+from client.data.groups import check_grouping
 from client.data.manifest import Example, read_manifest
 from client.data.splits import split
 from client.egress.audit import verify
@@ -121,6 +122,7 @@ def _data(config: SiteConfig, study: Study) -> Data:
             config.images.manifest, study.labels.classes, study.data.group,
             only=config.images.only, joined_by=study.data.joined_by, root=config.images.root,
         )  # fmt: skip
+        check_grouping(manifest.grouped_by, study.data)
         parts = split(manifest.examples, study.data.split, study.seed, config.name)
     except LeukofedError as error:
         return Data({}, "", error.problem)
