@@ -24,9 +24,9 @@ LEAVES = (
     ),
     Leaving(
         "census",
-        "only where the study asks (`data.overlap`) and the site file allows it (`limits.overlap`): "
-        "one keyed hash per image of how it looks, under a key that the coordinator does not have; "
-        "it counts equal ones of two sites, and keeps the counts only",
+        "only where the study asks (`data.overlap`) and the site file allows (`limits.overlap`): "
+        "one keyed hash per image of how it looks, under a key that the coordinator does not "
+        "have; it counts equal ones of two sites, and keeps the counts only",
         "short hexadecimal words, sorted",
     ),
     Leaving(
@@ -107,10 +107,11 @@ THREATS = (
     ),
     Threat(
         "the coordinator, by equal hashes of images (only with `limits.overlap`)",
-        "learn that two hospitals hold the same image, and how many such; with the hospitals' key, "
-        "or the help of one that has it, also whether a hospital holds an image that it knows",
-        "off unless the hospital sets it; HMAC-SHA256 under a key that only hospitals share; sorted, "
-        "each once, and not kept. The key must not reach the coordinator: nothing technical sees to it",
+        "learn that two hospitals hold the same image, and how many such; with the hospitals' "
+        "key, or the help of one that has it, also whether a hospital holds an image that it knows",
+        "off unless the hospital sets it; HMAC-SHA256 under a key that only hospitals share; "
+        "sorted, each once, and not kept. Nothing technical keeps a hospital from giving the key "
+        "away: the agreement between the parties must forbid it",
     ),
     Threat(
         "whoever controls the carrier, or the network",

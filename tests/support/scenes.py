@@ -41,7 +41,7 @@ def packed(picture: Picture, quality: int = 90) -> bytes:
 
 def lit(picture: Picture, gain: float, offset: float) -> Picture:
     """Change the light."""
-    return np.clip(picture.astype(np.float32) * gain + offset, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture * np.float32(gain) + offset, 0, 255), np.uint8)
 
 
 def turned(picture: Picture, degrees: float) -> Picture:

@@ -196,6 +196,7 @@ def test_the_sheet_shows_pairs(tmp_path: Path) -> None:
     found = found_in(tmp_path / "store", written(tmp_path / "images", pictures))
     assert len(found.pairs) == 3
     sheet = contact_sheet(found.pairs)
-    assert (sheet.dtype, sheet.shape[2]) == (np.uint8, 3)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[2] == 3
     green = (sheet == (0, 160, 0)).all(axis=2).sum()
     assert green > 3 * ENOUGH
