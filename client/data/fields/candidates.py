@@ -8,9 +8,10 @@ there are, the more bits make a bucket; and a bucket that is too full to be one 
 scale bar, the rim of a red cell) is nearly passed over, like a stop word.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ _AGREE = 3  # votes for one pose that make a candidate; two fall together by cha
 _TURNS, _SHIFT = 12, 80.0  # size of a pose: parts of a turn, pixels; half overlapping
 _MOST = 40  # candidates of an image, those with most votes
 
+_PIECE = 2**16  # pairs of keypoints that a thread compares at a time
+_ELECTED = 512  # images whose votes are counted at a time
+_NONE = np.empty(0, np.int64)
+_Kind = TypeVar("_Kind", bound=np.generic)
 Watch = Callable[[int, int], None]
 
 
@@ -64,49 +69,48 @@ def candidates(
 
     Args:
         blocks: keypoints of the images, uint8 (images, *`features.RECORD`), one after another.
-        pool: its threads share the tables.
+        pool: its threads compare descriptors.
         watch: told how many tables are done, and of how many.
     """
     index = _index(blocks)
-    if not len(index.words):
-        return Candidates(_none(), _none(), _none().astype(bool))
-    votes = [_none()]
-    watch(0, _TABLES)
-    for done, table in enumerate(pool.map(lambda table: _votes(index, table), range(_TABLES)), 1):
-        votes.append(table)
-        watch(done, _TABLES)
-    ballots = np.unique(np.concatenate(votes))
-    votes.clear()
-    return _elected(index, ballots)
+    tables: list[NDArray[np.int64]] = []
+    for table in range(_TABLES if len(index.owner) else 0):
+        watch(table, _TABLES)
+        tables.append(np.sort(np.concatenate([_NONE, *_meetings(index, table, pool)])))
+    watch(_TABLES, _TABLES)
+    elected = list(_elected(index, tables))
+    names = np.concatenate([_NONE, *(names for names, _ in elected)])
+    votes = np.concatenate([_NONE, *(votes for _, votes in elected)])
+    return _best(names, votes, index.images)
 
 
 def _index(blocks: Iterable[NDArray[np.uint8]]) -> _Index:
-    parts: list[tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.bool_]]] = []
+    words, owners = [np.empty((0, 4), np.uint64)], [np.empty(0, np.int32)]
+    sides, points = [np.empty(0, bool)], [np.empty((0, 2), np.float32)]
+    angles = [np.empty(0, np.float32)]
     images = 0
     for block in blocks:
         owner, side, row = np.nonzero(block[..., 32:36].any(axis=-1))
         rows = block[owner, side, row]
-        parts.append((rows, (owner + images).astype(np.int32), side.astype(bool)))
+        words.append(np.ascontiguousarray(rows[:, :32]).view(np.uint64))
+        owners.append((owner + images).astype(np.int32))
+        sides.append(side.astype(bool))
+        points.append(positions(rows) - np.float32(160))
+        angles.append(directions(rows))
         images += len(block)
-    points = [positions(rows) - np.float32(160) for rows, _, _ in parts]
     return _Index(
-        images,
-        np.concatenate(
-            [np.empty((0, 4), np.uint64)]
-            + [np.ascontiguousarray(rows[:, :32]).view(np.uint64) for rows, _, _ in parts]
-        ),
-        np.concatenate([np.empty(0, np.int32)] + [owner for _, owner, _ in parts]),
-        np.concatenate([np.empty(0, bool)] + [side for _, _, side in parts]),
-        np.concatenate([np.empty((0, 2), np.float32), *points]),
-        np.concatenate([np.empty(0, np.float32)] + [directions(rows) for rows, _, _ in parts]),
+        images, _joined(words), _joined(owners), _joined(sides), _joined(points), _joined(angles)
     )
 
 
-def _votes(index: _Index, table: int) -> NDArray[np.int64]:
-    return np.concatenate([_none(), *_meetings(index, table)])
+def _joined(parts: list[NDArray[_Kind]]) -> NDArray[_Kind]:
+    """Join arrays, and let go of them: at no time are all kept twice."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
-def _meetings(index: _Index, table: int) -> Iterator[NDArray[np.int64]]:
+def _meetings(index: _Index, table: int, pool: ThreadPoolExecutor) -> Iterator[NDArray[np.int64]]:
     """Yield pairs of like keypoints that share a bucket, as number of one times n plus the other.
 
     The upright one comes second; of two upright ones that of the later image does.
@@ -124,7 +128,10 @@ def _meetings(index: _Index, table: int) -> Iterator[NDArray[np.int64]]:
         at = np.flatnonzero(same)
         if not len(at):
             return
-        yield _alike(index, order[at], order[at + step])
+        pieces = [at[start : start + _PIECE] for start in range(0, len(at), _PIECE)]
+        yield from pool.map(
+            lambda at, step=step: _alike(index, order[at], order[at + step]), pieces
+        )
 
 
 def _keys(words: NDArray[np.uint64], table: int) -> NDArray[np.uint64]:
@@ -149,22 +156,33 @@ def _alike(index: _Index, one: NDArray[np.int64], other: NDArray[np.int64]) -> N
     return np.asarray(first[near] * len(index.owner) + second[near])
 
 
-def _elected(index: _Index, ballots: NDArray[np.int64]) -> Candidates:
-    """Count the votes of each pair of images for one pose; return those with enough."""
-    if not len(ballots):
-        empty = np.empty(0, np.int64)
-        return Candidates(empty, empty, empty.astype(bool))
-    images = index.images
-    first, second = np.divmod(ballots, len(index.owner))
-    pair = (
-        index.owner[first].astype(np.int64) * images + index.owner[second]
-    ) * 2 + index.mirrored[first]
+def _elected(
+    index: _Index, tables: Sequence[NDArray[np.int64]]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield pairs of images with enough votes for one pose, and their votes, some at a time."""
+    n = len(index.owner)
+    for start in range(0, index.images, _ELECTED):
+        span = np.searchsorted(index.owner, (start, start + _ELECTED)) * n
+        cuts = [np.searchsorted(table, span) for table in tables]
+        ballots = [table[low:high] for table, (low, high) in zip(tables, cuts, strict=True)]
+        yield _counted(index, np.unique(np.concatenate([_NONE, *ballots])))
+
+
+def _counted(
+    index: _Index, ballots: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the votes of each pair of images for one pose.
+
+    A pair is named 2 (images a + b) + m: image a, mirrored if m, over image b.
+    """
+    first, second = np.divmod(ballots, max(len(index.owner), 1))
+    pair = index.owner[first].astype(np.int64) * index.images + index.owner[second]
     turn = index.angles[second] - index.angles[first]
     x, y = index.points[first].T
     shift = index.points[second] - np.stack(
         [np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y], axis=1
     )
-    names, which = np.unique(pair, return_inverse=True)
+    names, which = np.unique(pair * 2 + index.mirrored[first], return_inverse=True)
     most = np.zeros(len(names), np.int64)
     for half in (0.0, 0.5):
         turns = np.floor(turn / (2 * np.pi) * _TURNS + half).astype(np.int64) % _TURNS
@@ -172,8 +190,8 @@ def _elected(index: _Index, ballots: NDArray[np.int64]) -> Candidates:
         pose = ((which * _TURNS + turns) * 64 + cells[:, 0]) * 64 + cells[:, 1]
         poses, votes = np.unique(pose, return_counts=True)
         np.maximum.at(most, poses // (_TURNS * 64 * 64), votes)
-    names, most = names[most >= _AGREE], most[most >= _AGREE]
-    return _best(names, most, images)
+    enough = most >= _AGREE
+    return names[enough], most[enough]
 
 
 def _best(names: NDArray[np.int64], votes: NDArray[np.int64], images: int) -> Candidates:
@@ -190,7 +208,3 @@ def _best(names: NDArray[np.int64], votes: NDArray[np.int64], images: int) -> Ca
     code = np.unique((low * images + high) * 2 + mirrored[keep])
     pair, mirrored = np.divmod(code, 2)
     return Candidates(*np.divmod(pair, images), mirrored.astype(bool))
-
-
-def _none() -> NDArray[np.int64]:
-    return np.empty(0, np.int64)
