@@ -33,9 +33,10 @@ class FieldStore:
 
     def __init__(self, folder: Path) -> None:
         name = f"{_VERSION}-{features.KEYPOINTS}-{features.THUMBNAIL}"
-        place = folder / name
+        place = folder / name  # thumbnails are images: nobody else may enter
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, exist_ok=True)
             lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DataError(
