@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from client.data.fields.signatures import read_key, signatures
 from client.data.manifest import Example
 from client.site import Site
 from common.asks import CensusTold, Part
@@ -41,7 +42,17 @@ def answer_census(
         weights=bench.extractor.front_digests,
         software={name: _version(name) for name in _SOFTWARE},
         numerics=bench.extractor.numerics.model_dump(),
+        overlap=_overlap(site, study),
     ), {}
+
+
+def _overlap(site: Site, study: Study) -> tuple[str, ...] | None:
+    """Return keyed hashes of this site's images, if the study asks and the site file allows it."""
+    if study.data.overlap == "none" or not site.config.limits.overlap:
+        return None
+    bench = site.bench(study)
+    examples = [example for part in PARTS for example in bench.examples(part)]
+    return signatures(examples, read_key(site.config.overlap_key_file), bench.pulse)
 
 
 def count_classes(examples: Sequence[Example], study: Study) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from client.data.groups import check_grouping
 from client.data.manifest import Example, Manifest, read_manifest
 from client.data.scan import UNREADABLE, readable, scan
 from client.data.splits import split
@@ -50,9 +51,11 @@ def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdin
         pulse: called before every image.
 
     Raises:
-        DataError: the manifest breaks the contract, or its split does.
+        DataError: the manifest breaks the contract, or its split does; or it does not group by
+            the column that the study demands.
     """
     manifest = offered(config, study)
+    check_grouping(manifest.grouped_by, study.data)
     scanned = scan(manifest, config.cache.folder, pulse)
     usable, unreadable = readable(scanned.examples, config.cache.folder, pulse)
     excluded = Counter(scanned.excluded)

@@ -32,6 +32,8 @@ class Glance:
     images: Images | None = None
     """By part: as the manifest says, else by the study's shares; None if it cannot be read."""
     problem: str = ""
+    ungrouped: int = 0
+    """Rows that do not fill the column that the study demands."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def look_at_manifest(config: SiteConfig, study: Study) -> Glance:
     stated = Counter(named_part(row.get("split", "")) for row in rows)
     images: dict[Part, int] = {part: stated[part] for part in PARTS}
     drawn = shared_out(len(rows), study)
-    return Glance(known, foreign, drawn if stated[None] else images)
+    required = study.data.require
+    ungrouped = sum(not row.get(required) for row in rows) if required else 0
+    return Glance(known, foreign, drawn if stated[None] else images, ungrouped=ungrouped)
 
 
 def own_timings(state: Path, site: str, studies: Mapping[str, Study]) -> list[Timing]:
@@ -208,6 +212,11 @@ def _objections(
         yield glance.problem
     elif glance.foreign:
         yield f"{glance.foreign} rows of the manifest carry labels that this study does not have"
+    elif glance.ungrouped:
+        yield (
+            f"the study demands groups by {study.data.require}, and {glance.ungrouped} rows of the "
+            "manifest do not fill that column: it would refuse every request"
+        )
     elif not any(glance.classes.values()):
         yield "the manifest holds no image of this study's classes"
 

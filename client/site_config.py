@@ -53,6 +53,9 @@ class Limits(Strict):
     """Most that is let out within 24 hours, in units of 10^6 bytes; null: no limit."""
     largest_request_mb: float = Field(default=400.0, gt=0)
     """Largest request taken in, in units of 10^6 bytes."""
+    overlap: bool = False
+    """Whether keyed hashes of how images look are told, where a study counts the images that
+    hospitals have in common (docs/privacy.md, What equal hashes tell)."""
 
 
 class Numerics(Strict):
@@ -88,6 +91,8 @@ class SiteConfig(Strict):
     """`auto`: measured once on this machine, then kept in the state folder."""
     limits: Limits = Limits()
     """What may leave."""
+    overlap_key_file: Path | None = None
+    """File of the key of those hashes, which the sites share and the coordinator never has."""
     coordinator: PublicHalf | None = None
     """The coordinator's public key, 44 characters of base64: the worker takes requests and studies
     that this key signed, and no others."""
@@ -115,6 +120,9 @@ def load_site_config(path: Path) -> SiteConfig:
             "images": config.images.model_copy(update=images),
             "state": here / config.state,
             "cache": config.cache.model_copy(update={"folder": here / config.cache.folder}),
+            "overlap_key_file": (
+                None if config.overlap_key_file is None else here / config.overlap_key_file
+            ),
             "weights": None if config.weights is None else here / config.weights,
         }
     )

@@ -20,6 +20,9 @@ EVALUATED: tuple[Part, ...] = ("test", "validation")
 ClassifierName = Literal["booster", "softmax"]
 Stage = Literal["heads", "tails", "fusion"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+SIGNATURE_BYTES = 16
+Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+MOST_SIGNATURES = 200_000
 
 
 class CensusAsk(Strict):
@@ -50,6 +53,9 @@ class CensusTold(Strict):
     """Versions of what computes."""
     numerics: dict[Word, Word | Count | bool]
     """Precision, memory layout and threads of this site's computation."""
+    overlap: Annotated[tuple[Signature, ...], Field(max_length=MOST_SIGNATURES)] | None = None
+    """Keyed hashes of how its images look, sorted; None where the study does not ask for them or
+    the site does not tell them."""
 
 
 class MomentsAsk(Strict):

@@ -139,6 +139,15 @@ class SiteData(Strict):
     """Images left out, by reason."""
 
 
+class Shared(Strict):
+    """How many images two sites have in common, by keyed hashes of how they look."""
+
+    sites: tuple[str, str]
+    """The two."""
+    images: Count
+    """Hashes that both told."""
+
+
 Mark = Literal["answered", "late", "missing", "refused", "rejected", "left out"]
 """What became of a site in a round: its replies counted; came too late; never came; were a
 refusal; were refused by the coordinator; or it was not asked, having been lost before."""

@@ -16,6 +16,7 @@ from common.figures import (
     Gain,
     Intervals,
     Number,
+    Shared,
     SiteData,
     SiteScores,
     Summary,
@@ -112,6 +113,8 @@ class RunMetrics(Strict):
     """Each site's own test images."""
     data: dict[str, SiteData] = Field(default_factory=dict)
     """By site: what was trained and tested on."""
+    overlap: tuple[Shared, ...] | None = None
+    """Images that two sites have in common, of those sites that told; null: nobody was asked."""
     bytes_up: PerPhase = Field(default_factory=dict)
     """By phase and site: bytes to the coordinator."""
     bytes_down: PerPhase = Field(default_factory=dict)

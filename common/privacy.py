@@ -23,6 +23,13 @@ LEAVES = (
         "integers and short words",
     ),
     Leaving(
+        "census",
+        "only where the study asks (`data.overlap`) and the site file allows (`limits.overlap`): "
+        "one keyed hash per image of how it looks, under a key that the coordinator does not "
+        "have; it counts equal ones of two sites, and keeps the counts only",
+        "short hexadecimal words, sorted",
+    ),
+    Leaving(
         "backbones",
         "once, sums of the features and their squares; each round what training changed",
         "int64 sums; float16 differences",
@@ -97,6 +104,14 @@ THREATS = (
         "images from it",
         "nothing technical yet: no noise is added and sums are not masked. The agreement between "
         "the parties must forbid it",
+    ),
+    Threat(
+        "the coordinator, by equal hashes of images (only with `limits.overlap`)",
+        "learn that two hospitals hold the same image, and how many such; with the hospitals' "
+        "key, or the help of one that has it, also whether a hospital holds an image that it knows",
+        "off unless the hospital sets it; HMAC-SHA256 under a key that only hospitals share; "
+        "sorted, each once, and not kept. Nothing technical keeps a hospital from giving the key "
+        "away: the agreement between the parties must forbid it",
     ),
     Threat(
         "whoever controls the carrier, or the network",

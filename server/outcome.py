@@ -59,6 +59,7 @@ def federated_metrics(
         arms=Arms(federated=model_scores(conduct)),
         per_site=_per_site(conduct),
         data={site: site_data(told) for site, told in census.items()},
+        overlap=conduct.facts.get("overlap"),
         bytes_up=_each(costs, "up"),
         bytes_down=_each(costs, "down"),
         seconds=_each(costs, "seconds"),

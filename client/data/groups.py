@@ -6,6 +6,24 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from common.errors import DataError
+from common.study.data import Data
+
+
+def check_grouping(grouped_by: str, settings: Data) -> None:
+    """Check that a manifest groups by the column that a study demands, if it demands one.
+
+    Raises:
+        DataError: it does not. This text travels to the coordinator.
+    """
+    if settings.require is not None and grouped_by != settings.require:
+        raise DataError(
+            f"the study demands groups by {settings.require}, and this site's manifest does not "
+            f"fill that column in every row: it would group by {grouped_by}",
+            fix=f"fill the column {settings.require} in every row (any code will do), leave the "
+            "rows out where it is unknown, or run the study without this site",
+        )
+
 
 def join_groups(groups: Sequence[str], *links: Sequence[str | None]) -> list[str]:
     """Join groups that share a value in a link column, and groups joined to those, and so on.

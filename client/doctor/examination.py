@@ -11,6 +11,7 @@ from client.data.manifest import Manifest
 from client.data.scan import scan
 from client.data.splits import split
 from client.doctor import coordinator, images, machine, permissions, worker
+from client.doctor.fields import fields_lines
 from client.doctor.finding import Finding, Watch, failed, ok, problem, unwatched, warning
 from client.doctor.round import round_line
 from client.pulse import Pulse
@@ -108,6 +109,7 @@ def _images(
             yield images.size_line(found, None)
             yield images.counts_line(manifest, labels, fewest)
             yield images.groups_line(scanned.examples, labels, manifest.grouped_by)
+            yield from fields_lines(scanned.examples, manifest.grouped_by, None)
         used = images.words(config)
         for study in subject.studies:
             labelled = images.labels_line(used, config.labels, study)
@@ -128,6 +130,7 @@ def _for_study(
     classes = study.labels.classes
     yield images.counts_line(manifest, classes, config.limits.fewest_examples)
     yield images.groups_line(examples, classes, manifest.grouped_by)
+    yield from fields_lines(examples, manifest.grouped_by, study)
     yield images.parts_line(examples, study, config.name, config.limits.fewest_examples)
     try:
         parts = split(examples, study.data.split, study.seed, config.name)

@@ -14,7 +14,7 @@ from client.site_config import SiteConfig
 from common.errors import DataError
 from common.imaging.decode import decode
 from common.labels import Vocabulary, bare, entry, own_terms, spellings
-from common.study.data import EVERY_IMAGE
+from common.study.data import EVERY_IMAGE, Data
 from common.study.schema import Study
 
 _LISTED = 3  # files named in a line; there may be thousands
@@ -37,9 +37,10 @@ def listed(config: SiteConfig) -> tuple[Manifest, tuple[str, ...]]:
     """
     terms = [own_terms(word, config.labels) for word in sorted(words(config))]
     labels = tuple(sorted({bare(term): term for term in terms if term is not None}.values()))
+    usual = Data()
     manifest = read_manifest(
-        config.images.manifest, labels, only=config.images.only, root=config.images.root,
-        words=config.labels,
+        config.images.manifest, labels, usual.group, only=config.images.only,
+        joined_by=usual.joined_by, root=config.images.root, words=config.labels,
     )  # fmt: skip
     return manifest, labels
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from client.approvals import Approval, Approvals, Event, matching
 from client.approved_site import ApprovedSite
+from client.data.groups import check_grouping
 from client.data.manifest import Example
 from client.data.splits import split
 from client.egress.audit import verify
@@ -119,6 +120,7 @@ def gather(
 def _data(config: SiteConfig, study: Study) -> Data:
     try:
         manifest = offered(config, study)
+        check_grouping(manifest.grouped_by, study.data)
         parts = split(manifest.examples, study.data.split, study.seed, config.name)
     except LeukofedError as error:
         return Data({}, "", error.problem)

@@ -35,8 +35,23 @@ class Data(Strict):
     group: tuple[GroupColumn, ...] = GROUP_ORDER
     """The group is the first of these manifest columns that every row fills; a group is never
     split. None filled, or an empty list: every image is a group of its own, which leaks."""
-    joined_by: tuple[GroupColumn, ...] = ()
-    """Columns whose shared values join groups as well, for example a field that lies in two
-    stain clusters; their values must be unique within a site, not counted anew per slide."""
+    joined_by: tuple[GroupColumn, ...] = ("field",)
+    """Columns whose shared values join groups as well: patients who share a field of view are kept
+    together. Their values must be unique within a site, not counted anew per slide."""
+    require: GroupColumn | None = None
+    """The column that every site must group by, as `patient`; a site whose manifest does not fill
+    it in every row takes no part. It must be the first of `group`. null: each site groups as it
+    can, and record and report say how."""
+    overlap: Literal["none", "hashed"] = "none"
+    """`hashed`: sites that allow it (`limits.overlap`) tell a keyed hash of each image's look, and
+    the coordinator counts equal ones between two sites (docs/privacy.md). `none`: nobody does."""
     split: Split = Split()
     """Shares of the parts."""
+
+    @model_validator(mode="after")
+    def _requires_what_groups(self) -> "Data":
+        if self.require is not None and self.group[:1] != (self.require,):
+            raise ValueError(
+                f"data: `require: {self.require}` needs {self.require} as the first of `group`"
+            )
+        return self
