@@ -1,7 +1,5 @@
 """`leukofed-site check`: what stands in the way of a study here, and what would leave."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -10,11 +8,11 @@ import click
 from rich.console import Console
 
 from client.cli.options import SITE
+from client.cli.progress import shown
 from common.commands import plain_errors
 from common.errors import ConfigError
 
 if TYPE_CHECKING:
-    from client.doctor.finding import Watch
     from client.site_config import SiteConfig
     from client.site_folder import SiteFolder
     from common.study.schema import Study
@@ -113,7 +111,7 @@ def _examine(
     subject = Subject(config, folder, studies, offline)
     findings: list[Finding] = []
     console = Console(stderr=as_json)
-    with _shown(console) as watch:
+    with shown(console) as watch:
         for finding in examine(subject, watch):
             findings.append(finding)
             if not as_json:
@@ -145,7 +143,7 @@ def _show_what_leaves(
             f"Study {study.name} ({study.digest[:12]}), a dry run on {whose}. Nothing leaves this "
             "machine, so nothing is logged as having left.\n"
         )
-    with TemporaryDirectory(prefix="leukofed-") as place, _shown(console) as watch:
+    with TemporaryDirectory(prefix="leukofed-") as place, shown(console) as watch:
         images = (
             own_images(config, Path(place) / "images", count)
             if own
@@ -186,26 +184,3 @@ def _named_study(named: str, config: "SiteConfig", folder: "SiteFolder | None") 
             ),
         )
     return found[0]
-
-
-@contextmanager
-def _shown(console: Console) -> Iterator["Watch"]:
-    """Show progress on a terminal, below the lines that are finished."""
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[far]}"),
-    )  # fmt: skip
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task: TaskID = progress.add_task("", total=None, far="", visible=False)
-
-        def watch(what: str, done: int, of: int) -> None:
-            is_open = of == 0 or done < of
-            far = f"{done} of {of}" if of else str(done)
-            progress.update(
-                task, description=what, completed=done, total=of or None, far=far, visible=is_open
-            )
-
-        yield watch
