@@ -8,6 +8,7 @@ from client.data.manifest import Example, read_manifest
 from client.data.scan import UNREADABLE, readable, scan
 from client.data.splits import split
 from client.pulse import Pulse, no_pulse
+from client.quality.survey import leave_out
 from client.site_config import SiteConfig
 from common.asks import Part
 from common.study.schema import Study
@@ -24,6 +25,8 @@ class Holdings:
 
 def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdings:
     """Read the manifest, digest and try every image, drop what cannot be used, and split.
+
+    What is unfit by its quality is dropped too, if the site file says so.
 
     Args:
         config: names the manifest.
@@ -46,6 +49,8 @@ def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdin
     excluded = Counter(scanned.excluded)
     if unreadable:
         excluded[UNREADABLE] += len(unreadable)
+    usable, unfit = leave_out(usable, config.quality, config.cache.folder, pulse)
+    excluded.update(unfit)
     return Holdings(
         split(usable, study.data.split, study.seed, config.name),
         dict(excluded),

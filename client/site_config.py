@@ -65,9 +65,7 @@ class Numerics(Strict):
     """Threads of torch."""
 
 
-QualityCheck = Literal[
-    "focus", "exposure", "stain", "field", "mark", "cast", "magnification"
-]
+QualityCheck = Literal["focus", "exposure", "stain", "field", "mark", "cast", "magnification"]
 """What an image's quality is judged by."""
 
 

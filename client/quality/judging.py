@@ -44,7 +44,8 @@ class Flag:
 
     Args:
         reason: one of `REASONS`.
-        value: what was measured, in the unit of its limit.
+        value: what was measured, in the unit of its limit; of a reason with two
+            limits, how far it is beyond the nearer one.
         excess: how far beyond the limit, as a factor; 1 is on it.
     """
 
@@ -125,6 +126,24 @@ def judge(found: Measures, site: Usual | None, settings: Quality) -> tuple[Flag,
     return tuple(sorted(kept, key=lambda flag: -flag.excess))
 
 
+_UNITS: Mapping[str, str] = {
+    OUT_OF_FOCUS: "blur {:.2f}",
+    UNDER_EXPOSED: "{:.1f} x limit",
+    OVER_EXPOSED: "{:.0%} white",
+    HARDLY_STAINED: "{:.0f} in a*b*",
+    OTHER_HUE: "{:.0f} degrees off",
+    EMPTY_FIELD: "{:.1%} nuclei",
+    MARKED: "{:.1f} x limit",
+    COLOUR_CAST: "{:.0f} in a*b*",
+    OTHER_MAGNIFICATION: "{:.2f} x",
+}
+
+
+def described(flag: Flag) -> str:
+    """Return what was measured, in the unit of its limit."""
+    return _UNITS[flag.reason].format(flag.value)
+
+
 def leads_out(flags: Sequence[Flag], settings: Quality) -> str | None:
     """Return the reason for which an image is left out; None: it stays."""
     if settings.action == "report":
@@ -136,18 +155,17 @@ def leads_out(flags: Sequence[Flag], settings: Quality) -> str | None:
 def _flags(found: Measures, site: Usual | None, settings: Quality) -> Iterator[Flag]:
     light, stain, marks = found.light, found.stain, found.marks
     yield from _above(OUT_OF_FOCUS, found.blur, settings.most_blur)
-    yield from _above(UNDER_EXPOSED, light.dark, settings.most_dark)
+    dark = [light.dark / settings.most_dark]
+    if site is not None:
+        dark.append((site.lightness - light.lightness) / site.most_darkening)
+    yield from _above(UNDER_EXPOSED, max(dark), 1.0)
     yield from _above(OVER_EXPOSED, light.bright, settings.most_bright)
     yield from _below(HARDLY_STAINED, stain.strength, settings.least_colour)
     yield from _below(EMPTY_FIELD, stain.nuclei, settings.least_nuclei)
-    line, text = marks.line / settings.longest_line, marks.text / settings.densest_text
-    if max(line, text) > 1:
-        value = marks.line if line > text else marks.text
-        yield Flag(MARKED, value, max(line, text))
+    mark = max(marks.line / settings.longest_line, marks.text / settings.densest_text)
+    yield from _above(MARKED, mark, 1.0)
     if site is None:
         return
-    if light.dark <= settings.most_dark:
-        yield from _above(UNDER_EXPOSED, site.lightness - light.lightness, site.most_darkening)
     cast = math.hypot(light.a - site.tint[0], light.b - site.tint[1])
     yield from _above(COLOUR_CAST, cast, site.most_cast)
     if stain.hue is not None:
@@ -173,5 +191,3 @@ def _centre(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the median and the robust deviation."""
     median = float(np.median(values))
     return median, _TO_DEVIATION * float(np.median(np.abs(values - median)))
-
-

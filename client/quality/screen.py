@@ -61,13 +61,17 @@ def table(found: Survey, settings: Quality) -> Table:
 
 def summary(found: Survey, settings: Quality) -> str:
     """Say in a sentence what the survey comes to."""
-    unfit = sum(any(REASONS[f.reason] in settings.leave_out for f in flags) for flags in found.flags)
+    unfit = sum(
+        any(REASONS[f.reason] in settings.leave_out for f in flags) for flags in found.flags
+    )
     marked = found.counts[MARKED]
     text = f"{unfit} of {len(found.examples)} images look unfit"
     if marked and "mark" not in settings.leave_out:
         text += f"; {marked} carry a burnt-in mark, which a study's crop or mask should remove"
-    does = "they are left out of every study" if settings.action == "leave_out" else (
-        "they are used all the same (quality.action: report)"
+    does = (
+        "they are left out of every study"
+        if settings.action == "leave_out"
+        else ("they are used all the same (quality.action: report)")
     )
     return f"{text}; {does}." if unfit else f"{text}."
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from client.quality.judging import MARKED, described
 from client.quality.survey import Survey
 from common.errors import DataError
 from common.imaging.decode import decode
@@ -17,7 +18,7 @@ from common.whole_file import write_whole
 _TILE, _GAP, _LINE, _HEAD = 216, 8, 15, 44  # pixels
 _ACROSS = 8
 _TEXT_SCALE, _FONT = 0.38, cv2.FONT_HERSHEY_SIMPLEX
-_LETTERS = 34  # of a caption's line, which is as long as a tile is wide
+_LETTERS = 33  # of a caption's line, which is as long as a tile is wide
 _NOTICE = "Patients' images: this sheet stays in this hospital."
 
 Pixels = NDArray[np.uint8]
@@ -34,12 +35,14 @@ class Tile:
 def worst(found: Survey, most: int) -> list[Tile]:
     """Choose the worst images: in turn of every reason, the one farthest beyond its limit.
 
-    Otherwise a fault that many images share, such as a scale bar, would fill the sheet.
+    Burnt-in marks get no more than an equal share of the sheet: a scale bar is in every image.
     """
     by_reason: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for number, flags in enumerate(found.flags):
         for flag in flags:
             by_reason[flag.reason].append((-flag.excess, number))
+    if len(by_reason) > 1:
+        by_reason[MARKED] = sorted(by_reason[MARKED])[: most // len(by_reason)]
     queues = [sorted(queue, reverse=True) for _, queue in sorted(by_reason.items())]
     chosen: dict[int, None] = {}
     while any(queues) and len(chosen) < most:
@@ -53,7 +56,7 @@ def worst(found: Survey, most: int) -> list[Tile]:
 
 def _tile(found: Survey, number: int) -> Tile:
     image = found.examples[number].image
-    told = [f"{flag.reason} {flag.value:.3g}" for flag in found.flags[number]]
+    told = [f"{flag.reason}: {described(flag)}" for flag in found.flags[number]]
     return Tile(image, (*told[:3], f"{image.parent.name}/{image.name}"))
 
 

@@ -12,7 +12,7 @@ from client.quality.pixels import WORKING_SIDE, balanced, lab, odd
 # (Horobin 2011, How Romanowsky stains work and why they remain valuable, Biotech. Histochem. 86).
 # From blue-violet to magenta, in degrees; red cells lie outside, grey-blue ones too.
 _PURPLE = (240.0, 330.0)
-_LEAST_SATURATION = 0.2  # a share; paler is no nucleus
+_LEAST_SATURATION = 0.15  # a share; paler is no nucleus
 _OPENING = 5.0  # diameter of what is too small to be a nucleus, in pixels of the working size
 _GRAIN = 2.0  # standard deviation that smooths a camera's grain, in the same pixels
 _LEAST_RADIUS = 2.5  # in the same pixels
@@ -48,9 +48,7 @@ def stain(image: NDArray[np.uint8]) -> Stain:
         image: uint8 (height, width, 3), RGB, at the working size.
     """
     image = balanced(image)
-    hue, saturation, _ = cv2.split(
-        cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
-    )
+    hue, saturation, _ = cv2.split(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV))
     purple = (hue >= _PURPLE[0]) & (hue <= _PURPLE[1]) & (saturation >= _LEAST_SATURATION)
     side = min(image.shape[:2])
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, 2 * [odd(_OPENING * side / WORKING_SIDE)])
