@@ -21,6 +21,7 @@ from client.quality.judging import (
     UNDER_EXPOSED,
     Usual,
 )
+from client.quality.sheet import within
 from client.quality.survey import Survey
 from client.site_config import Quality
 
@@ -81,7 +82,7 @@ def survey_json(found: Survey, settings: Quality, root: Path) -> str:
     told = limits(settings, found.usual)
     flagged: list[dict[str, Any]] = [
         {
-            "path": _within(example.image, root),
+            "path": within(example.image, root),
             "reasons": [
                 {"reason": f.reason, "value": round(f.value, 4), "excess": round(f.excess, 3)}
                 for f in flags
@@ -100,7 +101,3 @@ def survey_json(found: Survey, settings: Quality, root: Path) -> str:
         "flagged": sorted(flagged, key=lambda one: -one["reasons"][0]["excess"]),
     }
     return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _within(image: Path, root: Path) -> str:
-    return str(image.relative_to(root)) if image.is_relative_to(root) else str(image)

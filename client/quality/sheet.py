@@ -56,7 +56,8 @@ def worst(found: Survey, most: int) -> list[Tile]:
 
 def _tile(found: Survey, number: int) -> Tile:
     image = found.examples[number].image
-    told = [f"{flag.reason}: {described(flag)}" for flag in found.flags[number]]
+    flags = sorted(found.flags[number], key=lambda flag: flag.reason == MARKED)  # it is everywhere
+    told = [f"{flag.reason}: {described(flag)}" for flag in flags]
     return Tile(image, (*told[:3], f"{image.parent.name}/{image.name}"))
 
 
@@ -108,6 +109,11 @@ def write_private(path: Path, data: bytes, option: str) -> None:
             fix=f"name another one with {option}",
             local_detail=str(error),
         ) from error
+
+
+def within(image: Path, root: Path) -> str:
+    """Return how the manifest names an image."""
+    return str(image.relative_to(root)) if image.is_relative_to(root) else str(image)
 
 
 def _thumbnail(image: Path) -> Pixels:
