@@ -23,7 +23,7 @@ def blur(image: NDArray[np.uint8]) -> float:
         image: uint8 (height, width, 3), RGB, at the working size.
     """
     pixels = grey(image)
-    return max(_along(pixels, 0), _along(pixels, 1))
+    return max(_along(pixels, 0), _along(pixels, 1)) if np.ptp(pixels) > 0 else 1.0
 
 
 def _along(pixels: NDArray[np.float32], axis: int) -> float:
@@ -31,6 +31,4 @@ def _along(pixels: NDArray[np.float32], axis: int) -> float:
     sharp = np.abs(np.diff(pixels, axis=axis))
     again = np.abs(np.diff(np.asarray(cv2.blur(pixels, kernel)), axis=axis))
     total = float(sharp.sum())
-    if total == 0:
-        return 1.0  # nothing to be seen, sharp or not
-    return (total - float(np.maximum(0, sharp - again).sum())) / total
+    return (total - float(np.maximum(0, sharp - again).sum())) / total if total else 0.0
