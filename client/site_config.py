@@ -105,7 +105,7 @@ class Quality(Strict):
     more than the limit allows."""
     suspect_given: float = Field(default=0.2, gt=0, lt=1)
     """Labels: a label is suspect if it is predicted with no more than this probability."""
-    suspect_other: float = Field(default=0.7, gt=0, lt=1)
+    suspect_other: float = Field(default=0.5, gt=0, lt=1)
     """Labels: and if another class is predicted with at least this probability."""
 
 

@@ -71,10 +71,7 @@ def suspects(site: Path, study: str | None, sheet: Path | None, csv_file: Path |
     console = Console()
     with shown(console) as watch:
         examples, _ = usable(config, watch, chosen)
-        found = doubts(
-            config, chosen, examples,
-            lambda done, of: watch("images through the frozen fronts", done, of),
-        )  # fmt: skip
+        found = doubts(config, chosen, examples, watch)
     click.echo(
         f"{len(found.suspects)} of {len(examples)} labels are suspect; {found.accuracy:.0%} are "
         f"predicted as they are, from other groups ({found.groups} in all)."

@@ -1,7 +1,7 @@
 """Doubtful labels: what a classifier that never saw an image says against its label."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,17 +9,23 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from client.site_config import Quality
 from common.errors import DataError
 
 _FOLDS = 5
-_STRENGTH = 0.01  # scikit-learn's C: strong, since features are many and images few
+_STRENGTHS = (0.003, 0.01, 0.03, 0.1)  # scikit-learn's C: features are many, images few
 _MOST_ITERATIONS = 2000
 
 Probabilities = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
+
+def unwatched(done: int, of: int) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +48,23 @@ class Suspect:
 
 
 def out_of_fold(
-    features: NDArray[np.float32], labels: NDArray[np.int64], groups: Sequence[str], seed: int
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: Sequence[str],
+    seed: int,
+    progress: Progress = unwatched,
 ) -> Probabilities:
     """Predict every image by logistic regression on the images of other groups.
+
+    The penalty is the one of a few whose predictions have the lowest log-loss: one too strong
+    or too weak makes probabilities that thresholds cannot be held against.
 
     Args:
         features: float32 (n, width).
         labels: int64 (n,), in 0..classes-1.
         groups: of each image; no group is on both sides of a fold.
         seed: of the division into folds.
+        progress: told how many regressions are fitted, and of how many.
 
     Returns:
         float64 (n, classes): 0 for a class that the other folds lack.
@@ -67,22 +81,33 @@ def out_of_fold(
             f"them {fewest} groups",
             fix="add images: it takes two classes, and two groups (patients) of each",
         )
-    folds = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
-    found = np.zeros((len(labels), int(labels.max()) + 1))
+    divided = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A fold's regression that stops early, or a fold whose groups are uneven, still ranks.
+        # A regression that stops early still ranks, and so does a fold of uneven groups.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", message="The least populated class")
-        for others, held_out in folds.split(features, labels, numbers):
-            if len(np.unique(labels[others])) < 2:
-                continue
-            regression = LogisticRegression(C=_STRENGTH, max_iter=_MOST_ITERATIONS)
-            fitted = make_pipeline(StandardScaler(), regression).fit(
-                features[others], labels[others]
-            )
-            predicted = fitted.predict_proba(features[held_out])
-            found[np.ix_(held_out, fitted.classes_)] = predicted
-    return found
+        folds = list(divided.split(features, labels, numbers))
+        found, fits = [], 0
+        for strength in _STRENGTHS:
+            found.append(np.zeros((len(labels), int(labels.max()) + 1)))
+            for others, held_out in folds:
+                progress(fits, len(folds) * len(_STRENGTHS))
+                fits += 1
+                if len(np.unique(labels[others])) > 1:
+                    fitted = _fitted(features[others], labels[others], strength)
+                    columns = np.ix_(held_out, fitted.classes_)
+                    found[-1][columns] = fitted.predict_proba(features[held_out])
+    return min(found, key=lambda probabilities: _log_loss(probabilities, labels))
+
+
+def _fitted(features: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> Pipeline:
+    regression = LogisticRegression(C=strength, max_iter=_MOST_ITERATIONS)
+    return make_pipeline(StandardScaler(), regression).fit(features, labels)
+
+
+def _log_loss(probabilities: Probabilities, labels: NDArray[np.int64]) -> float:
+    own = probabilities[np.arange(len(labels)), labels]
+    return -float(np.log(np.maximum(own, 1e-6)).mean())
 
 
 def suspects(

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from client.activations import Progress, unwatched
 from client.data.manifest import Example
+from client.doctor.finding import Watch, unwatched
 from client.quality.confidence import Suspect, out_of_fold, suspects
 from client.site import Bench, open_cache
 from client.site_config import SiteConfig
@@ -24,7 +25,7 @@ class Doubts:
 
 
 def doubts(
-    config: SiteConfig, study: Study, examples: Sequence[Example], progress: Progress = unwatched
+    config: SiteConfig, study: Study, examples: Sequence[Example], watch: Watch = unwatched
 ) -> Doubts:
     """Predict every image's label from images of other groups, and compare.
 
@@ -32,7 +33,8 @@ def doubts(
         config: names cache, weights and limits.
         study: its imaging and backbones, with pre-trained weights; nothing is trained in them.
         examples: scanned, usable, with the study's labels and groups.
-        progress: watches the pass through the frozen fronts; a pass made before is not repeated.
+        watch: told of the pass through the frozen fronts, of which one made before is not
+            repeated, and of the regressions.
 
     Raises:
         WeightsError: the weights are not on this machine.
@@ -40,7 +42,9 @@ def doubts(
     """
     cache = open_cache(config)
     try:
-        bench = Bench(study, config, build_branches, cache, progress)
+        bench = Bench(
+            study, config, build_branches, cache, partial(watch, "images through the frozen fronts")
+        )
         with bench.computing():
             features = np.concatenate(
                 [bench.extractor.features_now(branch, examples) for branch in bench.branches],
@@ -50,7 +54,7 @@ def doubts(
         cache.close()
     labels = np.array([example.label for example in examples], dtype=np.int64)
     groups = [example.group for example in examples]
-    probabilities = out_of_fold(features, labels, groups, study.seed)
+    probabilities = out_of_fold(features, labels, groups, study.seed, partial(watch, "regressions"))
     return Doubts(
         suspects(probabilities, labels, config.quality),
         float((probabilities.argmax(axis=1) == labels).mean()),
