@@ -34,9 +34,9 @@ _CACHE_GB = 1000.0  # what is thrown away soon is not limited but by the disk
 def trial_config(config: SiteConfig, folder: Path, images: Images) -> SiteConfig:
     """Return a site file like a hospital's, whose state and cache are in another folder.
 
-    Its limits stay, so that what they forbid is seen. No image is left out for its quality, for
-    generated ones and a few of the site's own have no usual image to be held against. How the machine computes is taken from the
-    site's own measurement, if there is one.
+    Its limits stay, so that what they forbid is seen. No image is left out for its quality:
+    generated ones, and a few of the site's own, have no usual image to be held against. How the
+    machine computes is taken from the site's own measurement, if there is one.
     """
     kept = config.state / "numerics.json"
     numerics = config.numerics
