@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from client.data.fields.signatures import read_key, signatures
 from client.data.manifest import Example
+from client.quality.judging import REASONS
 from client.site import Site
 from common.asks import CensusTold, Part
 from common.study.schema import Study
@@ -38,7 +39,7 @@ def answer_census(
         fewest_examples=site.config.limits.fewest_examples,
         groups={part: len({e.group for e in bench.examples(part)}) for part in PARTS},
         grouped_by=bench.holdings.grouped_by,
-        excluded=bench.holdings.excluded,
+        excluded=told_exclusions(bench.holdings.excluded, site.config.limits.fewest_examples),
         weights=bench.extractor.front_digests,
         software={name: _version(name) for name in _SOFTWARE},
         numerics=bench.extractor.numerics.model_dump(),
@@ -66,6 +67,16 @@ def count_classes(examples: Sequence[Example], study: Study) -> dict[str, int]:
 def withheld_classes(counts: Mapping[str, int], fewest: int) -> tuple[str, ...]:
     """Name the classes whose count is told by nobody: some examples, but fewer than `fewest`."""
     return tuple(name for name, n in counts.items() if 0 < n < fewest)
+
+
+def told_exclusions(excluded: Mapping[str, int], fewest: int) -> dict[str, int]:
+    """Return the counts of images left out that are told.
+
+    A reason of quality that fewer than `fewest` images have is not told: rare faults of
+    single patients' images are nobody's business. What the study needs to hold together
+    (duplicates, files that cannot be decoded) always is.
+    """
+    return {reason: n for reason, n in excluded.items() if reason not in REASONS or n >= fewest}
 
 
 def _version(name: str) -> str:

@@ -9,6 +9,7 @@ from client.data.manifest import Example, Manifest, read_manifest
 from client.data.scan import UNREADABLE, readable, scan
 from client.data.splits import split
 from client.pulse import Pulse, no_pulse
+from client.quality.survey import leave_out
 from client.site_config import SiteConfig
 from common.asks import Part
 from common.study.schema import Study
@@ -45,6 +46,8 @@ def offered(config: SiteConfig, study: Study) -> Manifest:
 def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdings:
     """Read the manifest, digest and try every image, drop what cannot be used, and split.
 
+    What is unfit by its quality is dropped too, if the site file says so.
+
     Args:
         config: names the manifest.
         study: its classes, groups and split.
@@ -63,6 +66,8 @@ def examine(config: SiteConfig, study: Study, pulse: Pulse = no_pulse) -> Holdin
         excluded[UNREADABLE] += len(unreadable)
     if manifest.left_out:
         excluded[LEFT_OUT] += manifest.left_out
+    usable, unfit = leave_out(usable, config.quality, config.cache.folder, pulse)
+    excluded.update(unfit)
     return Holdings(
         split(usable, study.data.split, study.seed, config.name),
         dict(excluded),

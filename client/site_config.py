@@ -69,6 +69,50 @@ class Numerics(Strict):
     """Threads of torch."""
 
 
+QualityCheck = Literal["focus", "exposure", "stain", "field", "mark", "cast", "magnification"]
+"""What an image's quality is judged by."""
+
+
+class Quality(Strict):
+    """What makes an image unfit; limits on what `client.quality.measures` measures."""
+
+    action: Literal["report", "leave_out"] = "report"
+    """What is done with images that are unfit: told to the hospital, or left out of every study."""
+    leave_out: tuple[QualityCheck, ...] = (
+        "focus", "exposure", "stain", "field", "cast", "magnification",
+    )  # fmt: skip
+    """The checks for which an image is left out, if any is; a burnt-in mark is better cropped."""
+    most_blur: float = Field(default=0.62, gt=0, le=1)
+    """focus: most blur, from 0 (sharp) to 1."""
+    most_dark: float = Field(default=0.1, gt=0, le=1)
+    """exposure: largest share of black pixels."""
+    most_bright: float = Field(default=0.5, gt=0, le=1)
+    """exposure: largest share of white pixels."""
+    most_darkening: float = Field(default=15.0, gt=0)
+    """exposure: most by which the background is darker than the site's median, in L*."""
+    least_colour: float = Field(default=10.0, ge=0)
+    """stain: least distance in a*, b* between the background and what is stained most."""
+    most_hue_shift: float = Field(default=30.0, gt=0, le=180)
+    """stain: most by which the hue of what is purple is off the site's median, in degrees."""
+    least_nuclei: float = Field(default=0.006, ge=0, le=1)
+    """field: least share of pixels that belong to nuclei."""
+    longest_line: float = Field(default=0.06, gt=0)
+    """mark: longest artificial straight edge, as a share of the shorter side."""
+    densest_text: float = Field(default=0.1, gt=0, le=1)
+    """mark: largest share of artificial edges in a window as large as a short line of text."""
+    most_cast: float = Field(default=12.0, gt=0)
+    """cast: largest distance of the background's colour from the site's median, in a*, b*."""
+    most_magnification: float = Field(default=1.6, gt=1)
+    """magnification: largest factor between the diameter of nuclei and the site's median."""
+    deviations: float = Field(default=3.5, gt=0)
+    """A limit against the site's median widens to so many robust deviations, where images differ
+    more than the limit allows."""
+    suspect_given: float = Field(default=0.2, gt=0, lt=1)
+    """Labels: a label is suspect if it is predicted with no more than this probability."""
+    suspect_other: float = Field(default=0.5, gt=0, lt=1)
+    """Labels: and if another class is predicted with at least this probability."""
+
+
 class SiteConfig(Strict):
     """One hospital's own file; `docs/site.md` is generated from these fields."""
 
@@ -93,6 +137,8 @@ class SiteConfig(Strict):
     """What may leave."""
     overlap_key_file: Path | None = None
     """File of the key of those hashes, which the sites share and the coordinator never has."""
+    quality: Quality = Quality()
+    """What makes an image unfit, and what becomes of it."""
     coordinator: PublicHalf | None = None
     """The coordinator's public key, 44 characters of base64: the worker takes requests and studies
     that this key signed, and no others."""

@@ -19,7 +19,7 @@ from client.data.manifest import Row, read_table
 from client.dry_run import Sent, dry_run
 from client.phases import handle
 from client.site import Site
-from client.site_config import Cache, Images, Numerics, SiteConfig
+from client.site_config import Cache, Images, Numerics, Quality, SiteConfig
 from common.errors import DataError
 from common.imaging.synthetic import PROFILES, draw_patient, site_style, smear_field
 from common.labels import own_terms
@@ -35,8 +35,9 @@ _CACHE_GB = 1000.0  # what is thrown away soon is not limited but by the disk
 def trial_config(config: SiteConfig, folder: Path, images: Images) -> SiteConfig:
     """Return a site file like a hospital's, whose state and cache are in another folder.
 
-    Its limits stay, so that what they forbid is seen. How the machine computes is taken from the
-    site's own measurement, if there is one.
+    Its limits stay, so that what they forbid is seen. No image is left out for its quality:
+    generated ones, and a few of the site's own, have no usual image to be held against. How the
+    machine computes is taken from the site's own measurement, if there is one.
     """
     kept = config.state / "numerics.json"
     numerics = config.numerics
@@ -49,6 +50,7 @@ def trial_config(config: SiteConfig, folder: Path, images: Images) -> SiteConfig
             "state": folder / "state",
             "cache": Cache(folder=folder / "cache", limit_gb=_CACHE_GB),
             "numerics": numerics,
+            "quality": Quality(),
         }
     )
 

@@ -87,7 +87,7 @@ def check(
     if what_leaves is not None:
         if study is not None or offline:
             raise click.UsageError("--what-leaves stands alone: leave out --study and --offline")
-        found = _named_study(what_leaves, config, folder)
+        found = named_study(what_leaves, config, folder)
         _show_what_leaves(found, config, images or _IMAGES, own, as_json)
     else:
         _examine(config, folder, study, offline, as_json)
@@ -105,7 +105,7 @@ def _examine(
     from client.doctor.screen import finding_line, findings_json, summary
 
     if named is not None:
-        studies: tuple[Study, ...] = (_named_study(named, config, folder),)
+        studies: tuple[Study, ...] = (named_study(named, config, folder),)
     else:
         studies = () if folder is None else approved_studies(config, folder)
     subject = Subject(config, folder, studies, offline)
@@ -166,7 +166,7 @@ def _show_what_leaves(
         raise click.exceptions.Exit(1)
 
 
-def _named_study(named: str, config: "SiteConfig", folder: "SiteFolder | None") -> "Study":
+def named_study(named: str, config: "SiteConfig", folder: "SiteFolder | None") -> "Study":
     """Read a study file, or find an approved study by its name or the beginning of its digest."""
     from client.doctor.examination import approved_studies
     from common.study.schema import load_study

@@ -4,15 +4,16 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
 from client.cli.options import SITE
+from client.cli.watched import watched
 from common.commands import plain_errors
 from common.errors import DataError
 from common.plain_text import plain
@@ -20,7 +21,6 @@ from common.study.data import GROUP_ORDER, GroupColumn
 
 if TYPE_CHECKING:
     from client.data.inventory import Inventory
-    from client.data.layouts.layout import Watch
 
 _SHOWN = 10
 _LAYOUTS = ("auto", "taleqani", "taleqani-copy", "c-nmc", "all-idb", "pbc", "fab", "class-folders")
@@ -105,7 +105,7 @@ def manifest(
             local_detail=str(place),
         )
     key = cache(lambda: site_key(SiteFolder(site)))
-    with _shown() as watch:
+    with watched(Console(stderr=True)) as watch:
         opened = open_folder(folder, watch)
         if table is None:
             made = by_layout(opened, layout, subfolder, place.parent, key)
@@ -170,23 +170,3 @@ def _tell(made: "Inventory", place: Path, report: Path | None) -> None:
     if report is not None:
         click.echo(f"All that was left out: {report}")
     click.echo(f"Written to {place}")
-
-
-@contextmanager
-def _shown() -> Iterator["Watch"]:
-    """Show progress on a terminal while something takes long."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    parts = (TextColumn("{task.description}"), BarColumn(bar_width=24),
-             TextColumn("{task.completed:.0f} of {task.total:.0f}"))  # fmt: skip
-    with Progress(
-        *parts, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task("", total=1, visible=False)
-
-        def watch(what: str, done: int, of: int) -> None:
-            progress.update(task, description=what, completed=done, total=of, visible=done < of)
-
-        yield watch

@@ -4,21 +4,19 @@ Both passes are remembered in a cache folder, which stays at the site and may be
 time.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import PIL
 
 from client.data.groups import join_groups
 from client.data.manifest import Example, Manifest
+from client.data.remembered import load, save
 from client.pulse import Pulse, no_pulse
-from common.digests import digest_bytes, digest_file
+from common.digests import digest_file
 from common.errors import DataError
 from common.imaging.decode import decode
-from common.whole_file import write_whole
 
 SAME_LABEL = "exact duplicate"
 OTHER_LABEL = "duplicate with another label"
@@ -90,7 +88,7 @@ def readable(
         DataError: an image cannot be read from disk, or does not fit into memory.
     """
     store = None if cache is None else cache / f"decodable-{PIL.__version__}.json"
-    verdicts = _load(store)
+    verdicts = load(store)
     usable, others = [], []
     try:
         for example in examples:
@@ -102,7 +100,7 @@ def readable(
             else:
                 others.append(example.image)
     finally:  # what was decoded before an interruption need not be decoded again
-        _save(store, verdicts)
+        save(store, verdicts)
     return usable, others
 
 
@@ -123,7 +121,7 @@ def _decodes(image: Path) -> bool:
 
 def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[str]:
     store = None if cache is None else cache / "digests.json"
-    known = _load(store)
+    known = load(store)
     digests = []
     try:
         for image in images:
@@ -137,7 +135,7 @@ def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[s
     except OSError as error:
         raise _unreadable(error) from error
     finally:  # as below
-        _save(store, known)
+        save(store, known)
     return digests
 
 
@@ -147,23 +145,3 @@ def _unreadable(error: OSError) -> DataError:
         fix="see that the user who runs the worker may read every image",
         local_detail=str(error),
     )
-
-
-def _load(store: Path | None) -> dict[str, Any]:
-    """Read what was remembered; what is missing or damaged is forgotten."""
-    try:
-        wrapped = json.loads(store.read_bytes()) if store is not None else {}
-        value = wrapped["remembered"]
-        if wrapped["sha256"] == digest_bytes(json.dumps(value).encode()):
-            return dict(value)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return {}
-
-
-def _save(store: Path | None, value: dict[str, Any]) -> None:
-    if store is None:
-        return
-    store.parent.mkdir(parents=True, exist_ok=True)
-    wrapped = {"sha256": digest_bytes(json.dumps(value).encode()), "remembered": value}
-    write_whole(store, json.dumps(wrapped).encode())

@@ -13,6 +13,7 @@ from client.data.splits import split
 from client.doctor import coordinator, images, machine, permissions, worker
 from client.doctor.fields import fields_lines
 from client.doctor.finding import Finding, Watch, failed, ok, problem, unwatched, warning
+from client.doctor.quality import quality_line
 from client.doctor.round import round_line
 from client.pulse import Pulse
 from client.site_config import SiteConfig
@@ -104,6 +105,7 @@ def _images(
         yield images.readable_line(found)
         if not found.sizes:
             return
+        yield quality_line(config, scanned.examples, found.unreadable, watch)
         if not subject.studies:
             fewest = config.limits.fewest_examples
             yield images.size_line(found, None)
