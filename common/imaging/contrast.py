@@ -11,6 +11,7 @@ Image = NDArray[np.uint8]
 
 _SCALES = (0.03, 0.16, 0.5)  # of the short side
 _LOG = np.log(np.arange(256, dtype=np.float32) + 1.0)
+_BAND = 2**20  # pixels looked up at once
 _CELL = 4.0  # a blur is computed where its sigma spans about so many pixels
 
 
@@ -69,7 +70,11 @@ def _equalised(lightness: Image) -> Image:
 
 
 def _retinex_and_clahe(lightness: Image) -> Image:
-    retinex = _LOG[lightness] - _mean_log_blur(lightness)
+    retinex = _mean_log_blur(lightness)
+    band = max(1, _BAND // lightness.shape[1])  # not all at once: an image can be large
+    for start in range(0, len(lightness), band):
+        rows = slice(start, start + band)
+        np.subtract(_LOG[lightness[rows]], retinex[rows], out=retinex[rows])
     both = cv2.addWeighted(_stretched(retinex), 0.5, _equalised(lightness), 0.5, 0.0)
     return np.asarray(both, dtype=np.uint8)
 
@@ -84,7 +89,8 @@ def _mean_log_blur(lightness: Image) -> NDArray[np.float32]:
             (width, height),
             interpolation=cv2.INTER_LINEAR,
         )
-    return total / np.float32(len(_SCALES))
+    total /= np.float32(len(_SCALES))
+    return total
 
 
 def _log_blur(lightness: Image, sigma: float) -> NDArray[np.float32]:
@@ -104,9 +110,11 @@ def _log_blur(lightness: Image, sigma: float) -> NDArray[np.float32]:
 
 
 def _stretched(retinex: NDArray[np.float32]) -> Image:
-    """Stretch between the 1st and 99th percentile to 0..255; what is flat becomes 128."""
+    """Stretch, in place, between the 1st and 99th percentile to 0..255; what is flat becomes 128."""
     low, high = np.percentile(retinex, (1, 99))
     if high - low < 1e-6:
         return np.full(retinex.shape, 128, dtype=np.uint8)
-    stretched = (retinex - np.float32(low)) * np.float32(255.0 / (high - low))
-    return np.asarray(np.clip(stretched + 0.5, 0, 255), dtype=np.uint8)
+    retinex -= np.float32(low)
+    retinex *= np.float32(255.0 / (high - low))
+    retinex += np.float32(0.5)
+    return np.clip(retinex, 0, 255, out=retinex).astype(np.uint8)
