@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.activations import SOFTWARE
-from client.data.cache import Shelf
 from client.data.manifest import Example
+from client.data.shelf import Shelf
 from client.site import Bench, Site
 from common.asks import EVALUATED, Part
 from common.digests import digest_arrays

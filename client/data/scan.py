@@ -4,7 +4,6 @@ Both passes are remembered in a cache folder, which stays at the site and may be
 time.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +13,12 @@ import PIL
 
 from client.data.groups import join_groups
 from client.data.manifest import Example, Manifest
+from client.data.parallel import ROOM, in_order
+from client.data.remembered import load_remembered, save_remembered
 from client.pulse import Pulse, no_pulse
-from common.digests import digest_bytes, digest_file
+from common.digests import digest_file
 from common.errors import DataError
 from common.imaging.decode import decode
-from common.whole_file import write_whole
 
 SAME_LABEL = "exact duplicate"
 OTHER_LABEL = "duplicate with another label"
@@ -90,26 +90,24 @@ def readable(
         DataError: an image cannot be read from disk, or does not fit into memory.
     """
     store = None if cache is None else cache / f"decodable-{PIL.__version__}.json"
-    verdicts = _load(store)
-    usable, others = [], []
+    verdicts = load_remembered(store)
     try:
-        for example in examples:
-            pulse()
-            if not isinstance(verdicts.get(example.digest), bool):
-                verdicts[example.digest] = _decodes(example.image)
-            if verdicts[example.digest]:
-                usable.append(example)
-            else:
-                others.append(example.image)
+        unknown = [e for e in examples if not isinstance(verdicts.get(e.digest), bool)]
+        found = in_order(lambda example: _decodes(example.image), unknown, pulse)
+        for example, verdict in zip(unknown, found, strict=True):
+            verdicts[example.digest] = verdict
     finally:  # what was decoded before an interruption need not be decoded again
-        _save(store, verdicts)
-    return usable, others
+        save_remembered(store, verdicts)
+    usable = [example for example in examples if verdicts[example.digest]]
+    return usable, [example.image for example in examples if not verdicts[example.digest]]
 
 
 def _decodes(image: Path) -> bool:
     """Try an image. A disk or a memory that fails says nothing of it, and is no verdict."""
     try:
-        decode(image.read_bytes())
+        data = image.read_bytes()
+        with ROOM.for_image(data):
+            decode(data)
     except DataError as error:
         if isinstance(error.__cause__, MemoryError):
             raise DataError(
@@ -123,22 +121,26 @@ def _decodes(image: Path) -> bool:
 
 def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[str]:
     store = None if cache is None else cache / "digests.json"
-    known = _load(store)
-    digests = []
+    known = load_remembered(store)
+
+    def entry_of(image: Path) -> list[Any]:
+        status = image.stat()
+        state = [status.st_size, status.st_mtime_ns]
+        entry = known.get(str(image))
+        if isinstance(entry, list) and len(entry) == 3 and entry[:2] == state:
+            return entry
+        return [*state, digest_file(image)]
+
+    found: dict[str, Any] = {}
     try:
-        for image in images:
-            pulse()
-            status = image.stat()
-            state = [status.st_size, status.st_mtime_ns]
-            entry = known.get(str(image))
-            if not (isinstance(entry, list) and len(entry) == 3 and entry[:2] == state):
-                known[str(image)] = entry = [*state, digest_file(image)]
-            digests.append(str(entry[2]))
+        for image, entry in zip(images, in_order(entry_of, images, pulse), strict=True):
+            found[str(image)] = entry
     except OSError as error:
         raise _unreadable(error) from error
-    finally:  # as below
-        _save(store, known)
-    return digests
+    finally:  # what was digested before an interruption need not be digested again
+        if any(known.get(image) != entry for image, entry in found.items()):
+            save_remembered(store, known | found)
+    return [str(found[str(image)][2]) for image in images]
 
 
 def _unreadable(error: OSError) -> DataError:
@@ -147,23 +149,3 @@ def _unreadable(error: OSError) -> DataError:
         fix="see that the user who runs the worker may read every image",
         local_detail=str(error),
     )
-
-
-def _load(store: Path | None) -> dict[str, Any]:
-    """Read what was remembered; what is missing or damaged is forgotten."""
-    try:
-        wrapped = json.loads(store.read_bytes()) if store is not None else {}
-        value = wrapped["remembered"]
-        if wrapped["sha256"] == digest_bytes(json.dumps(value).encode()):
-            return dict(value)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return {}
-
-
-def _save(store: Path | None, value: dict[str, Any]) -> None:
-    if store is None:
-        return
-    store.parent.mkdir(parents=True, exist_ok=True)
-    wrapped = {"sha256": digest_bytes(json.dumps(value).encode()), "remembered": value}
-    write_whole(store, json.dumps(wrapped).encode())

@@ -110,7 +110,7 @@ def _log_blur(lightness: Image, sigma: float) -> NDArray[np.float32]:
 
 
 def _stretched(retinex: NDArray[np.float32]) -> Image:
-    """Stretch, in place, between the 1st and 99th percentile to 0..255; what is flat becomes 128."""
+    """Stretch the 1st to 99th percentile to 0..255, in place; what is flat becomes 128."""
     low, high = np.percentile(retinex, (1, 99))
     if high - low < 1e-6:
         return np.full(retinex.shape, 128, dtype=np.uint8)

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.data.cache import ActivationCache, Shelf
+from client.data.cache import ActivationCache
+from client.data.shelf import Shelf
 from common.errors import DataError
 
 
