@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,7 +19,7 @@ from client.data.views import ViewShelves, Wanted
 from client.preparing import prepared_views
 from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
-from client.training.augment import AUGMENTATION
+from client.training.augment import augmentation_digest
 from client.training.numerics import autocast, laid_out
 from common.imaging.decode import DECODING
 from common.imaging.pipeline import preparation_digest, to_model_input
@@ -29,9 +30,17 @@ from common.study.schema import Study
 # depend on which images were missing from the cache beside it.
 _FRONT_BATCH = 16
 _TAIL_BATCH = 32
-SOFTWARE = [np.__version__, cv2.__version__, PIL.__version__, torch.__version__, timm.__version__]
-_PIXELS_BY = [np.__version__, cv2.__version__, PIL.__version__]  # what prepared pixels depend on
 
+
+@dataclass(frozen=True)
+class Versions:
+    """Of the libraries whose upgrade may change a bit."""
+
+    preparing: tuple[str, ...] = (np.__version__, cv2.__version__, PIL.__version__)
+    computing: tuple[str, ...] = (torch.__version__, timm.__version__)
+
+
+INSTALLED = Versions()
 Progress = Callable[[int, int], None]
 """Told how many views have passed the frozen fronts, and of how many."""
 
@@ -50,6 +59,7 @@ class Extractor:
         numerics: how this machine computes.
         progress: watches the one long job, the pass through the frozen fronts.
         pulse: called before every batch.
+        versions: of the libraries that are used.
     """
 
     def __init__(
@@ -60,6 +70,7 @@ class Extractor:
         numerics: Numerics,
         progress: Progress = unwatched,
         pulse: Pulse = no_pulse,
+        versions: Versions = INSTALLED,
     ) -> None:
         self.study = study
         self.branches = branches
@@ -70,13 +81,13 @@ class Extractor:
         self.front_digests = {branch.architecture: front_digest(branch) for branch in branches}
         # Whatever changes a record stands in its recipe, or two studies would share it; whatever
         # does not, does not, or it would be computed again for nothing (docs/data.md, Cache).
-        self._pixels = ["prepared", DECODING, preparation_digest(study.imaging), _PIXELS_BY]
+        self._pixels = ["prepared", DECODING, preparation_digest(study.imaging), versions.preparing]
         self._recipes = [
             [backbone.model_dump(mode="json"), self.front_digests[branch.architecture],
-             self._pixels, numerics.model_dump(), SOFTWARE]
+             self._pixels, numerics.model_dump(), versions.computing]
             for branch, backbone in zip(branches, study.network.backbones, strict=True)
         ]  # fmt: skip
-        self._variation = [AUGMENTATION, study.seed]
+        self._variation = [augmentation_digest(study.augmentation), study.seed]
         self._study = {study.digest: study.name}
         self._shapes: list[tuple[int, ...]] = []
 

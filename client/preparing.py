@@ -92,7 +92,9 @@ def _made(same: Sequence[Wanted], study: Study, shelf: Shelf) -> _Made:
     example = same[0][0]
     is_kept = example.digest in shelf
     image = shelf.read([example.digest])[0] if is_kept else prepared(example, study.imaging)
-    views = [(one, view(image, one[1], study.seed, example.digest)) for one in same]
+    views = [
+        (one, view(image, one[1], study.augmentation, study.seed, example.digest)) for one in same
+    ]
     return _Made(None if is_kept else image, views)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from client.activations import SOFTWARE
+from client.activations import INSTALLED
 from client.data.manifest import Example
 from client.data.shelf import Shelf
 from client.site import Bench, Site
@@ -47,12 +47,13 @@ def probe_arm(sites: Mapping[str, Site], study: Study, initial: InitialModel) ->
 
 def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
     """Fit and count a logistic regression on 24 colour statistics: no shape, no texture."""
-    plain = study.imaging.model_copy(update={"contrast": "none", "white_balance": False})
+    plain = study.imaging.model_copy(update={"contrast": "none", "stain": "none"})
 
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
         bench = site.bench(study)
         shelf = bench.cache.shelf(
-            ["colour", preparation_digest(plain), SOFTWARE], (24,), np.float64
+            ["colour", preparation_digest(plain), INSTALLED.preparing], (24,), np.float64,
+            "colour statistics",
         )
         examples = bench.examples(part)
         missing = [e for e in examples if e.digest not in shelf]

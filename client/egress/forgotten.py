@@ -1,4 +1,4 @@
-"""What the log says when the hospital had data forgotten: counts, and nothing of whose they were."""
+"""What the log says when the hospital had data forgotten: counts, and not whose they were."""
 
 from typing import Literal
 
