@@ -52,7 +52,9 @@ def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
         bench = site.bench(study)
         shelf = bench.cache.shelf(
-            ["colour", preparation_digest(plain), INSTALLED.preparing], (24,), np.float64,
+            ["colour", preparation_digest(plain), INSTALLED.preparing],
+            (24,),
+            np.float64,
             "colour statistics",
         )
         examples = bench.examples(part)

@@ -126,7 +126,7 @@ def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[s
     def entry_of(image: Path) -> list[Any]:
         status = image.stat()
         state = [status.st_size, status.st_mtime_ns]
-        entry = known.get(str(image))
+        entry = known.get(str(image.absolute()))
         if isinstance(entry, list) and len(entry) == 3 and entry[:2] == state:
             return entry
         return [*state, digest_file(image)]
@@ -134,13 +134,13 @@ def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[s
     found: dict[str, Any] = {}
     try:
         for image, entry in zip(images, in_order(entry_of, images, pulse), strict=True):
-            found[str(image)] = entry
+            found[str(image.absolute())] = entry
     except OSError as error:
         raise _unreadable(error) from error
     finally:  # what was digested before an interruption need not be digested again
         if any(known.get(image) != entry for image, entry in found.items()):
             save_remembered(store, known | found)
-    return [str(found[str(image)][2]) for image in images]
+    return [str(found[str(image.absolute())][2]) for image in images]
 
 
 def _unreadable(error: OSError) -> DataError:
