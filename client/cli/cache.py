@@ -64,7 +64,7 @@ def cache(site: Path, site_file: Path | None, clear: bool) -> None:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo(line.rstrip())
     total = sum(float(row[3]) for row in rows[1:])
-    click.echo(f"{total / 1e3:.2f} of {limit:g} GB")
+    click.echo(f"{total:.1f} MB of {limit:g} GB")
 
 
 def _rows(folder: Path) -> list[tuple[str, ...]]:

@@ -85,15 +85,13 @@ def forget(
         if (
             not dry_run
         ):  # before anything is looked at: nothing may change between showing and doing
-            held.enter_context(alone(config.state))
+            held.enter_context(alone(config.state, fix=_STOP))
             held.callback(ActivationCache(config.cache.folder, 0).close)
         chosen = _watched(config, wish)
         found = look(config, chosen.images)
         _show(config, chosen, found)
         if dry_run or found.is_nothing:
-            click.echo(
-                "There is nothing to remove." if found.is_nothing else "Nothing was removed."
-            )
+            click.echo("Nothing is kept." if found.is_nothing else "Nothing was removed.")
             return
         if not (yes or _confirmed()):
             click.echo("Nothing was removed.")
@@ -193,6 +191,6 @@ def _show_runs(config: "SiteConfig", found: "Kept") -> None:
     click.echo(
         "What these runs' models learnt from the images stays in the models, in every release and "
         "in whatever was made of them, at all hospitals. It cannot be taken out, and LeukoFed does "
-        "not pretend to. The one way is to train again without the images: remove their lines, then "
-        "ask the coordinator for a new run, and for the old releases to be withdrawn."
+        "not pretend to. The one way is to train again without the images: remove their lines, "
+        "then ask the coordinator for a new run, and for the old releases to be withdrawn."
     )
