@@ -17,9 +17,10 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # What Pillow's parsers raise on damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, OverflowError,
-    struct.error, zlib.error, MemoryError, Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
+    struct.error, zlib.error, MemoryError,
 )  # fmt: skip
+# What it raises, before any pixel is unfolded, on a header that claims too many.
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -39,13 +40,12 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             if file.width * file.height > LARGEST_PIXELS:
-                raise DataError(
-                    f"an image has more than {LARGEST_PIXELS} pixels",
-                    fix="cut it into fields before listing it in the manifest",
-                )
+                raise _too_large()
             file.load()
             ImageOps.exif_transpose(file, in_place=True)  # no copy where the camera was upright
             return _rgb(file)
+    except _BOMB as error:
+        raise _too_large() from error
     except _DAMAGE as error:
         raise DataError(
             "an image cannot be decoded",
@@ -54,12 +54,19 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         ) from error
 
 
+def _too_large() -> DataError:
+    return DataError(
+        f"an image has more than {LARGEST_PIXELS} pixels",
+        fix="cut it into fields before listing it in the manifest",
+    )
+
+
 def pixels_of(data: bytes) -> int:
     """Return how many pixels an encoded image will have, from its header; 0 if it tells none."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             return file.width * file.height
-    except _DAMAGE:
+    except (*_DAMAGE, *_BOMB):
         return 0
 
 
