@@ -111,9 +111,10 @@ def _measured(way: Callable[[Sequence[Example]], object], folder: Path) -> tuple
 def _plain(examples: Sequence[Example]) -> None:
     clahe = cv2.createCLAHE(2.0, (8, 8))
     for example in examples:
-        image = cv2.resize(
-            cv2.imread(str(example.image)), (SIZE, SIZE), interpolation=cv2.INTER_AREA
-        )
+        read = cv2.imread(str(example.image))
+        if read is None:
+            raise ValueError(f"OpenCV cannot read {example.image}")
+        image = cv2.resize(read, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
         lab = cv2.cvtColor(image, cv2.COLOR_BGR2LAB)
         lab[:, :, 0] = clahe.apply(np.ascontiguousarray(lab[:, :, 0]))
         cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)

@@ -116,11 +116,12 @@ class Extractor:
         if not missing:
             return
         with self.cache.using(*(shelf for front in fronts for shelf in front.opened)):
-            self.cache.make_room(*(room for front in fronts for room in front.room_for(missing)))
+            needed = [room for front in fronts for room in front.room_for(missing)]
+            self.cache.make_room(*needed)
             pixels = self._prepared()
             digests = {example.digest for example, _ in missing}
-            # Prepared images are worth their room only where nothing that is needed lacks it.
-            keep = self.cache.has_room((pixels, sum(digest not in pixels for digest in digests)))
+            fresh = sum(digest not in pixels for digest in digests)
+            keep = self.cache.has_room_to_spare(*needed, (pixels, fresh))
             views = prepared_views(missing, self.study, pixels, _FRONT_BATCH, keep=keep)
             with self.cache.using(pixels), closing(views):
                 done = 0

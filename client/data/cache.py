@@ -19,6 +19,7 @@ from common.digests import digest_value
 from common.durations import duration
 from common.errors import DataError
 
+_SPARED = 10**9  # bytes of the disk that are left to what is needed
 _LOG = logging.getLogger("leukofed.cache")
 
 
@@ -106,7 +107,7 @@ class ActivationCache:
         Raises:
             DataError: the limit is too small for the shelves in use.
         """
-        if not self.has_room(*wanted):
+        if not self._has_room(wanted):
             needed = self._kept_bytes(wanted) + _bytes(wanted)
             raise DataError(
                 f"the activation cache needs {needed / 1e9:.1f} GB, "
@@ -116,11 +117,15 @@ class ActivationCache:
                 local_detail=str(self.folder),
             )
 
-    def has_room(self, *wanted: tuple[Shelf, int]) -> bool:
-        """Make room as `make_room` does; say instead whether there is enough.
+    def has_room_to_spare(self, *wanted: tuple[Shelf, int]) -> bool:
+        """Make room as `make_room` does, and say whether there is enough, on the disk as well.
 
-        Where there is not, nothing is removed.
+        For records that are good to have and not needed. Where there is not, nothing is removed.
         """
+        free = shutil.disk_usage(self.folder).free
+        return free >= _bytes(wanted) + _SPARED and self._has_room(wanted)
+
+    def _has_room(self, wanted: tuple[tuple[Shelf, int], ...]) -> bool:
         needed = _bytes(wanted)
         if self._kept_bytes(wanted) + needed > self.limit_bytes:
             return False

@@ -158,9 +158,9 @@ def test_a_shelf_in_use_stays_and_one_of_a_round_before_goes(tmp_path: Path) -> 
     with cache.using(first):
         cache.make_room((cache.shelf("mine", (100,), np.float32, "mine"), 1))
         assert left(cache) == {"first", "mine"}
-        assert not cache.has_room((second, 2))
+        assert not cache.has_room_to_spare((second, 2))
         assert left(cache) == {"first", "mine"}  # what would not do is not begun
-    assert cache.has_room((cache.shelf("second", (100,), np.float32, "second"), 2))
+    assert cache.has_room_to_spare((cache.shelf("second", (100,), np.float32, "second"), 2))
     assert left(cache) == {"second", "mine"}
 
 

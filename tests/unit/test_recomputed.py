@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from client.activations import INSTALLED, Extractor, Versions
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
-from client.data.shelf import is_shelf, keys_of, read_card, size_of
 from client.site_config import Numerics
 from common.model.initial import build_branches
 from common.study.imaging import Crop, Imaging
 from common.study.network import Backbone
 from common.study.schema import Study
+from tests.support.shelves import needed_bytes, records_by_kind
 from tests.support.small import PAIR, small_study, write_smears
 
 IMAGES, VIEWS = 5, 2
@@ -45,7 +46,7 @@ class Row:
 BOTH = 2 * IMAGES  # of one view of each image, by two fronts
 
 
-def changed(**settings: object) -> Work:
+def changed(**settings: Any) -> Work:
     return Work(small_study(**settings))
 
 
@@ -86,17 +87,6 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
     return write_smears(tmp_path_factory.mktemp("images"), IMAGES, 64)
 
 
-def records(cache: ActivationCache, what: str) -> int:
-    """Count the records that the shelves of one kind hold."""
-    found = 0
-    for folder in cache.folder.iterdir():
-        if is_shelf(folder):
-            card = read_card(folder)
-            assert card is not None
-            found += len(keys_of(folder)) * card.holds.startswith(what)
-    return found
-
-
 def passed(cache: ActivationCache, work: Work, examples: list[Example]) -> int:
     """Do the work; return how many views went through a front."""
     told: list[tuple[int, int]] = []
@@ -115,13 +105,16 @@ def test_only_what_depends_on_a_change_is_computed_again(
     row = ROWS[name]
     with_cache = ActivationCache(tmp_path, 10**9)
     assert passed(with_cache, Work(), examples) == VIEWS * IMAGES
-    pixels, numbers = records(with_cache, "prepared"), records(with_cache, "activations")
+    pixels, numbers = (
+        records_by_kind(tmp_path)["prepared"],
+        records_by_kind(tmp_path)["activations"],
+    )
     assert (pixels, numbers) == (IMAGES, VIEWS * BOTH)
 
     views = passed(with_cache, row.after(), examples)
     assert views == row.views
-    assert records(with_cache, "prepared") - pixels == row.decoded
-    assert records(with_cache, "activations") - numbers == row.activations
+    assert records_by_kind(tmp_path)["prepared"] - pixels == row.decoded
+    assert records_by_kind(tmp_path)["activations"] - numbers == row.activations
     with_cache.close()
 
 
@@ -148,10 +141,9 @@ def test_prepared_images_are_kept_only_where_nothing_needed_lacks_room(
 ) -> None:
     ample = ActivationCache(tmp_path / "ample", 10**9)
     passed(ample, Work(views=1), examples)
-    needed = sum(size_of(f) for f in ample.folder.iterdir() if is_shelf(f)) - IMAGES * 64 * 64 * 3
-    scarce = ActivationCache(tmp_path / "scarce", needed + 100)
+    limit = needed_bytes(ample.folder) + IMAGES * 64 * 64 * 3 - 1
+    scarce = ActivationCache(tmp_path / "scarce", limit)
     passed(scarce, Work(views=1), examples)
-    assert records(scarce, "prepared") == 0
-    assert records(scarce, "activations") == BOTH
+    assert records_by_kind(scarce.folder) == {"prepared": 0, "activations": BOTH}
     for cache in (ample, scarce):
         cache.close()
