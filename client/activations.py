@@ -41,6 +41,7 @@ class Versions:
 
 
 INSTALLED = Versions()
+SOFTWARE = [*INSTALLED.preparing, *INSTALLED.computing]
 Progress = Callable[[int, int], None]
 """Told how many views have passed the frozen fronts, and of how many."""
 

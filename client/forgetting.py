@@ -7,7 +7,7 @@ from pathlib import Path
 
 from client.data.manifest import Row, read_table
 from client.data.parallel import in_order
-from client.data.remembered import load_remembered
+from client.data.remembered import load
 from client.data.remnants import EVERYTHING, Images, Remnants, remnants, remove_remnants
 from client.egress.forgotten import Forgotten
 from client.egress.log import EgressLog
@@ -75,7 +75,7 @@ class Kept:
     def is_nothing(self) -> bool:
         """Whether there is nothing to remove."""
         cache = self.cache
-        return not (cache.records or cache.findings or cache.files or self.replies)
+        return not (cache.records or cache.findings or self.replies)
 
 
 def choose(config: SiteConfig, wish: Wish, pulse: Pulse = no_pulse) -> Chosen:
@@ -151,7 +151,7 @@ def forget(config: SiteConfig, chosen: Chosen, found: Kept) -> Kept:
             site=config.name,
             images=len(chosen.lines) or len(removed.digests),
             records=removed.records,
-            findings=removed.findings + removed.files,
+            findings=removed.findings,
             replies=replies,
             runs=len(found.runs),
         )
@@ -180,7 +180,7 @@ def _with_value(rows: Sequence[Listed], column: str, values: set[str]) -> list[L
 
 def _known_digests(cache: Path) -> dict[str, str]:
     """Return what images' bytes were when the site digested them last, by path."""
-    entries = load_remembered(cache / "digests.json").items()
+    entries = load(cache / "digests.json").items()
     return {path: str(entry[2]) for path, entry in entries if isinstance(entry, list)}
 
 

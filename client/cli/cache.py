@@ -69,11 +69,10 @@ def cache(site: Path, site_file: Path | None, clear: bool) -> None:
 
 def _rows(folder: Path) -> list[tuple[str, ...]]:
     """Return the table's rows, what was used last first."""
-    from client.data.shelf import is_shelf, keys_of, last_used, read_card, size_of
+    from client.data.shelf import keys_of, last_used, read_card, shelves_below, size_of
 
     rows: list[tuple[str, ...]] = [_HEAD]
-    shelves = [place for place in folder.iterdir() if is_shelf(place)] if folder.is_dir() else []
-    for place in sorted(shelves, key=last_used, reverse=True):
+    for place in sorted(shelves_below(folder), key=last_used, reverse=True):
         card = read_card(place)
         studies = "" if card is None else ", ".join(sorted(set(card.studies.values())))
         rows.append((

@@ -82,11 +82,10 @@ def forget(
     config = load_site_config(site_file or SiteFolder(site).site_file)
     with ExitStack() as held:
         held.enter_context(as_owner(config.state))
-        if (
-            not dry_run
-        ):  # before anything is looked at: nothing may change between showing and doing
+        if not dry_run:  # from here on, so that nothing changes between showing and doing
             held.enter_context(alone(config.state, fix=_STOP))
-            held.callback(ActivationCache(config.cache.folder, 0).close)
+            cache = ActivationCache(config.cache.folder, 0)
+            held.callback(cache.close)
         chosen = _watched(config, wish)
         found = look(config, chosen.images)
         _show(config, chosen, found)
@@ -98,9 +97,9 @@ def forget(
             return
         done = forget_images(config, chosen, found)
     click.echo(
-        f"Removed: {done.cache.records} records, {done.cache.findings + done.cache.files} "
-        f"findings, {done.replies} replies. The log has a line for it. Copies in backups or "
-        "snapshots of these folders are not reached."
+        f"Removed: {done.cache.records} records, {done.cache.findings} findings, {done.replies} "
+        "replies. The log has a line for it. Copies in backups or snapshots of these folders are "
+        "not reached."
     )
 
 
@@ -151,7 +150,7 @@ def _show(config: "SiteConfig", chosen: "Chosen", found: "Kept") -> None:
         f"Images: {len(chosen.lines) or len(cache.digests)}. Kept of them:\n"
         f"  cache    {cache.records} records, {cache.bytes / 1e6:.1f} MB of pixels, activations "
         "and features\n"
-        f"  findings {cache.findings} remembered digests and findings, {cache.files} other files\n"
+        f"  findings {cache.findings} remembered digests and findings\n"
         f"  outbox   {found.replies} replies, {found.reply_bytes / 1e6:.1f} MB, of all images "
         "together\n"
         "  rehearsals: nothing; they work on generated images"

@@ -1,4 +1,4 @@
-"""What was found out about images once: small files of a cache folder, which may be deleted."""
+"""What was found out about images, kept between runs in one file of the site's cache folder."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from common.digests import digest_bytes
 from common.whole_file import write_whole
 
 
-def load_remembered(store: Path | None) -> dict[str, Any]:
+def load(store: Path | None) -> dict[str, Any]:
     """Read what was remembered; what is missing or damaged is forgotten."""
     try:
         wrapped = json.loads(store.read_bytes()) if store is not None else {}
@@ -20,8 +20,8 @@ def load_remembered(store: Path | None) -> dict[str, Any]:
     return {}
 
 
-def save_remembered(store: Path | None, value: dict[str, Any]) -> None:
-    """Keep plain data under string keys; None keeps nothing."""
+def save(store: Path | None, value: dict[str, Any]) -> None:
+    """Put what was found out in its file; None: it is remembered nowhere."""
     if store is None:
         return
     store.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import PIL
 from client.data.groups import join_groups
 from client.data.manifest import Example, Manifest
 from client.data.parallel import ROOM, in_order
-from client.data.remembered import load_remembered, save_remembered
+from client.data.remembered import load, save
 from client.pulse import Pulse, no_pulse
 from common.digests import digest_file
 from common.errors import DataError
@@ -90,14 +90,14 @@ def readable(
         DataError: an image cannot be read from disk, or does not fit into memory.
     """
     store = None if cache is None else cache / f"decodable-{PIL.__version__}.json"
-    verdicts = load_remembered(store)
+    verdicts = load(store)
     try:
         unknown = [e for e in examples if not isinstance(verdicts.get(e.digest), bool)]
         found = in_order(lambda example: _decodes(example.image), unknown, pulse)
         for example, verdict in zip(unknown, found, strict=True):
             verdicts[example.digest] = verdict
     finally:  # what was decoded before an interruption need not be decoded again
-        save_remembered(store, verdicts)
+        save(store, verdicts)
     usable = [example for example in examples if verdicts[example.digest]]
     return usable, [example.image for example in examples if not verdicts[example.digest]]
 
@@ -121,7 +121,7 @@ def _decodes(image: Path) -> bool:
 
 def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[str]:
     store = None if cache is None else cache / "digests.json"
-    known = load_remembered(store)
+    known = load(store)
 
     def entry_of(image: Path) -> list[Any]:
         status = image.stat()
@@ -139,7 +139,7 @@ def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[s
         raise _unreadable(error) from error
     finally:  # what was digested before an interruption need not be digested again
         if any(known.get(image) != entry for image, entry in found.items()):
-            save_remembered(store, known | found)
+            save(store, known | found)
     return [str(found[str(image.absolute())][2]) for image in images]
 
 

@@ -36,7 +36,8 @@ class Card(Strict):
 class Shelf:
     """Records of one shape and dtype under string keys of one line.
 
-    A key begins with the digest of the image that the record was made of.
+    A key is the digest of the image that the record was made of, or its first half, and what else
+    it takes behind a dash: so it is found when an image is to be forgotten.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -50,6 +51,8 @@ class Shelf:
         self._keys.touch()
         self._position = {key: i for i, key in enumerate(self._intact_keys())}
         self._card = read_card(folder)
+        if self._card is None:
+            self.describe("records", {})
 
     @property
     def record_bytes(self) -> int:
@@ -163,6 +166,13 @@ def read_card(folder: Path) -> Card | None:
 def is_shelf(folder: Path) -> bool:
     """Say whether a folder is a shelf."""
     return (folder / _KEYS).is_file() and (folder / _DATA).is_file()
+
+
+def shelves_below(folder: Path) -> list[Path]:
+    """Return the shelves in a cache folder, those of stores in its subfolders as well."""
+    if not folder.is_dir():
+        return []
+    return [keys.parent for keys in sorted(folder.rglob(_KEYS)) if is_shelf(keys.parent)]
 
 
 def size_of(folder: Path) -> int:

@@ -98,7 +98,7 @@ class Outbox:
         Their lines stay: they say that their steps were answered, so that none is answered twice.
         """
         kept = self.kept()
-        for path in kept:
+        for path in [*kept, *self.folder.glob("*/*/.*.part")]:  # and what a kill left half written
             path.unlink()
         return len(kept)
 

@@ -10,7 +10,7 @@ from client.activations import Extractor
 from client.cli.main import main
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
-from client.data.remembered import load_remembered, save_remembered
+from client.data.remembered import save
 from client.data.shelf import Shelf, is_shelf, keys_of, read_card
 from client.egress.audit import verify
 from client.egress.door import Door
@@ -238,23 +238,37 @@ def test_all_empties_the_cache_and_leaves_what_is_not_ours(hospital: Hospital) -
     assert left == {"lock", "thesis.docx"}
 
 
-def test_findings_of_other_kinds_go_where_they_name_an_image(hospital: Hospital) -> None:
+def test_stores_of_other_kinds_lose_what_names_an_image(hospital: Hospital) -> None:
     cache, gone, other = hospital.config.cache.folder, hospital.of(2)[0], hospital.of(1)[0]
-    pairs = cache / "fields" / "pairs.json"
-    found = {f"{gone.digest}|{other.digest}": 20, f"{other.digest}|{'0' * 64}": 30}
-    save_remembered(pairs, found | {"focus": [str(gone.image), 3.0]})
-    thumbnail = cache / "quality" / f"{gone.digest}.png"
-    thumbnail.parent.mkdir()
-    thumbnail.write_bytes(b"\x89PNG")
-    listed = cache / "quality" / "worst.csv"
-    listed.write_text(f"image,focus\n{gone.image},3\n")
-    harmless = cache / "quality" / "settings.json"
-    harmless.write_text("{}")
+    measures = cache / "quality-1.json"
+    save(measures, {gone.digest: {"focus": 3.0}, other.digest: {"like": [str(gone.image)]}})
+    store = cache / "fields" / "1-512-32"  # names images by the first half of their digests
+    keypoints = Shelf(store / "keypoints", (3,), np.uint8)
+    keypoints.append([e.digest[:32] for e in (gone, other)], np.eye(2, 3, dtype=np.uint8))
+    (store / "lock").touch()
+    pairs = store / "pairs.txt"
+    kept = f"{other.digest[:32]} {'0' * 32} 0 30 .\n"
+    pairs.write_text(f"{gone.digest[:32]} {other.digest[:32]} 0 20 .\n{kept}")
     assert hospital.forget("--patient", "P-2", "--yes").exit_code == 0
-    assert load_remembered(pairs) == {f"{other.digest}|{'0' * 64}": 30}
-    assert not thumbnail.exists()
-    assert not listed.exists()
-    assert harmless.exists()
+    assert not measures.exists()
+    assert list(Shelf(store / "keypoints", (3,), np.uint8)) == [other.digest[:32]]
+    assert pairs.read_text() == kept
+
+
+def test_what_is_not_ours_stays_even_where_it_names_an_image(hospital: Hospital) -> None:
+    """A cache folder may be named wrongly: it could hold the hospital's own files."""
+    folder = hospital.config.cache.folder
+    for name in ("table.csv", "notes.txt", "list.json", "deep/table.csv", "deep/notes.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(f"{hospital.of(2)[0].digest},{hospital.of(2)[0].image}\n")
+    foreign = {path: path.read_bytes() for path in folder.rglob("*.*") if "bin" not in path.name}
+    foreign = {path: data for path, data in foreign.items() if path.suffix in (".csv", ".txt")
+               and path.name != "keys.txt"}  # fmt: skip
+    assert len(foreign) == 4
+    for choice in (["--patient", "P-2"], ["--unlisted"], ["--all"]):
+        assert hospital.forget(*choice, "--yes").exit_code == 0
+    assert {path: path.read_bytes() for path in foreign} == foreign
+    assert (folder / "list.json").exists()
 
 
 def test_it_is_refused_while_a_worker_runs(untouched: Hospital) -> None:
