@@ -1,7 +1,7 @@
 """A site at work: its file, its approved studies, and what stays warm between requests."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -57,13 +57,17 @@ class PartStore:
         return self.held[name][1]
 
 
-def open_cache(config: SiteConfig) -> ActivationCache:
+def open_cache(config: SiteConfig, approved: Collection[str] | None = None) -> ActivationCache:
     """Open the activation cache that a site file names.
+
+    Args:
+        config: the site file.
+        approved: digests of the approved studies, whose records are removed last.
 
     Raises:
         DataError: another process uses it.
     """
-    return ActivationCache(config.cache.folder, int(config.cache.limit_gb * 1e9))
+    return ActivationCache(config.cache.folder, int(config.cache.limit_gb * 1e9), approved)
 
 
 class Bench:
@@ -198,7 +202,7 @@ class Site:
         self._progress = progress
         self._pulse = pulse
         self._looked = 0.0  # when it was looked last, in seconds of the monotonic clock
-        self._cache = cache or open_cache(config)
+        self._cache = cache or open_cache(config, approved)
         self._owns_cache = cache is None
         self.door = Door(config.state, config.name, config.limits)
         self.parts = PartStore()

@@ -20,6 +20,7 @@ from client.single_flight import SingleFlight
 from client.site import Site
 from client.site_config import SiteConfig
 from client.sockets import LONGEST_PATH
+from client.state_lock import alone
 from common.errors import ConfigError
 from common.signing import public_key
 
@@ -65,7 +66,7 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
     key = public_key(config.coordinator)
     studies = ApprovedStudies(approved, key)
     stopping = _stopped_by_signal()
-    with _alone(config.state), _free(carrier), _free(desk):
+    with alone(config.state), _free(carrier), _free(desk):
         # The work pulses the flight, and the flight runs the work: one has to come first.
         flight: SingleFlight
         site = Site(
@@ -130,30 +131,6 @@ def _stopped_by_signal() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return stopping
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Keep a second worker from the same records; a killed process holds nothing."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "worker.lock").open("w")
-    except OSError as error:
-        raise ConfigError(
-            f"the state folder cannot be written to: {error.strerror}",
-            fix="correct its permissions, or name another folder in the site file, under `state`",
-            local_detail=str(state),
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                "another worker uses this site's state folder",
-                fix="stop it first, or give this site a state folder of its own",
-                local_detail=str(state),
-            ) from error
-        yield
 
 
 @contextmanager

@@ -130,10 +130,11 @@ def shared_out(images: int, study: Study) -> Images:
 
 
 def cache_bytes(study: Study, shapes: ModelShapes, images: Images) -> int | None:
-    """Return the disk that a site's cache takes in the end; None where shapes do not tell.
+    """Return the disk that a site's cache needs in the end; None where shapes do not tell.
 
     Activations of every view, float16, and the features, float32, of the initial tails and of the
-    final ones. (Features of the tails in between are not kept.)
+    final ones. (Features of the tails in between are not kept; prepared images are, but only in
+    room to spare.)
     """
     if shapes.view_bytes is None:
         return None

@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from client.activations import SOFTWARE
-from client.data.cache import Shelf
+from client.activations import INSTALLED
 from client.data.manifest import Example
+from client.data.shelf import Shelf
 from client.site import Bench, Site
 from common.asks import EVALUATED, Part
 from common.digests import digest_arrays
@@ -52,7 +52,10 @@ def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
         bench = site.bench(study)
         shelf = bench.cache.shelf(
-            ["colour", preparation_digest(plain), SOFTWARE], (24,), np.float64
+            ["colour", preparation_digest(plain), INSTALLED.preparing],
+            (24,),
+            np.float64,
+            "colour statistics",
         )
         examples = bench.examples(part)
         missing = [e for e in examples if e.digest not in shelf]

@@ -12,7 +12,8 @@ from common.commands import plain_errors
 from common.plain_text import plain
 
 if TYPE_CHECKING:
-    from client.egress.log import EgressLog, Line
+    from client.egress.forgotten import Forgotten
+    from client.egress.log import EgressLog, Line, Passage
     from client.site_config import SiteConfig
     from client.site_folder import SiteFolder
     from common.log_head import LogHead
@@ -61,6 +62,7 @@ def log(
 
     `numbers` counts the values in the arrays that left; counts and sums that left beside them
     are in the field `told` of --json. A refusal leaves no numbers; its reason follows its line.
+    `forgotten` stands where `leukofed-site forget` removed data here: nothing left with it.
 
     Each line holds the digest of the line before: --verify finds lines that were changed,
     removed or moved. An end that was cut off shows in the head, which is kept beside the log,
@@ -91,7 +93,11 @@ def log(
         _verify(kept, config, [] if record is None else heads_in(record, config.name, rehearsal))
         return
     beginnings = _digests(study, config, SiteFolder(site))
-    chosen = (line for line in kept.lines() if line.passage.study.startswith(beginnings))
+    chosen = (
+        line
+        for line in kept.lines()
+        if (not study if line.passage is None else line.passage.study.startswith(beginnings))
+    )
     if as_json:
         for line in chosen:
             click.echo(line.stored)
@@ -135,7 +141,7 @@ def _verify(log: "EgressLog", config: "SiteConfig", told: Sequence["LogHead"]) -
 
 def _show(lines: Iterable["Line"], whose: str) -> None:
     rows: list[tuple[Sequence[str], str]] = [(_HEAD, "")]
-    rows += [(_cells(line), _reason(line)) for line in lines]
+    rows += [(_cells(line), _reason(line.entry)) for line in lines]
     if len(rows) == 1:
         click.echo(f"Nothing has left this site{whose}.")
         return
@@ -147,12 +153,22 @@ def _show(lines: Iterable["Line"], whose: str) -> None:
             click.echo(f"    {plain(reason)}")
 
 
-def _reason(line: "Line") -> str:
-    return f"{line.passage.problem} {line.passage.local_detail}".strip()
+def _reason(entry: "Passage | Forgotten") -> str:
+    from client.egress.forgotten import Forgotten
+
+    if isinstance(entry, Forgotten):
+        return (
+            f"{entry.images} images forgotten: {entry.records} records and {entry.findings} "
+            f"findings of the cache, {entry.replies} kept replies; nothing left with this line"
+        )
+    return f"{entry.problem} {entry.local_detail}".strip()
 
 
 def _cells(line: "Line") -> tuple[str, ...]:
     left = line.passage
+    if left is None:
+        nothing = ["-"] * (len(_HEAD) - 4)
+        return (str(line.head.lines), line.entry.time, "", "forgotten", *nothing)
     return (
         str(line.head.lines),
         left.time,

@@ -12,6 +12,7 @@ import PIL
 
 from client.data.groups import join_groups
 from client.data.manifest import Example, Manifest
+from client.data.parallel import ROOM, in_order
 from client.data.remembered import load, save
 from client.pulse import Pulse, no_pulse
 from common.digests import digest_file
@@ -89,25 +90,23 @@ def readable(
     """
     store = None if cache is None else cache / f"decodable-{PIL.__version__}.json"
     verdicts = load(store)
-    usable, others = [], []
     try:
-        for example in examples:
-            pulse()
-            if not isinstance(verdicts.get(example.digest), bool):
-                verdicts[example.digest] = _decodes(example.image)
-            if verdicts[example.digest]:
-                usable.append(example)
-            else:
-                others.append(example.image)
+        unknown = [e for e in examples if not isinstance(verdicts.get(e.digest), bool)]
+        found = in_order(lambda example: _decodes(example.image), unknown, pulse)
+        for example, verdict in zip(unknown, found, strict=True):
+            verdicts[example.digest] = verdict
     finally:  # what was decoded before an interruption need not be decoded again
         save(store, verdicts)
-    return usable, others
+    usable = [example for example in examples if verdicts[example.digest]]
+    return usable, [example.image for example in examples if not verdicts[example.digest]]
 
 
 def _decodes(image: Path) -> bool:
     """Try an image. A disk or a memory that fails says nothing of it, and is no verdict."""
     try:
-        decode(image.read_bytes())
+        data = image.read_bytes()
+        with ROOM.for_image(data):
+            decode(data)
     except DataError as error:
         if isinstance(error.__cause__, MemoryError):
             raise DataError(
@@ -122,21 +121,25 @@ def _decodes(image: Path) -> bool:
 def _digests(images: Sequence[Path], cache: Path | None, pulse: Pulse) -> list[str]:
     store = None if cache is None else cache / "digests.json"
     known = load(store)
-    digests = []
+
+    def entry_of(image: Path) -> list[Any]:
+        status = image.stat()
+        state = [status.st_size, status.st_mtime_ns]
+        entry = known.get(str(image.absolute()))
+        if isinstance(entry, list) and len(entry) == 3 and entry[:2] == state:
+            return entry
+        return [*state, digest_file(image)]
+
+    found: dict[str, Any] = {}
     try:
-        for image in images:
-            pulse()
-            status = image.stat()
-            state = [status.st_size, status.st_mtime_ns]
-            entry = known.get(str(image))
-            if not (isinstance(entry, list) and len(entry) == 3 and entry[:2] == state):
-                known[str(image)] = entry = [*state, digest_file(image)]
-            digests.append(str(entry[2]))
+        for image, entry in zip(images, in_order(entry_of, images, pulse), strict=True):
+            found[str(image.absolute())] = entry
     except OSError as error:
         raise _unreadable(error) from error
-    finally:  # as below
-        save(store, known)
-    return digests
+    finally:  # what was digested before an interruption need not be digested again
+        if any(known.get(image) != entry for image, entry in found.items()):
+            save(store, known | found)
+    return [str(found[str(image.absolute())][2]) for image in images]
 
 
 def _unreadable(error: OSError) -> DataError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.data.manifest import Example, Manifest, read_manifest, read_table
+from client.data.parallel import ROOM, in_order
 from client.data.scan import OTHER_LABEL, SAME_LABEL, Scan
 from client.data.splits import PARTS, split
 from client.doctor.finding import Finding, Watch, ok, problem, unwatched, warning
@@ -216,16 +217,26 @@ def measured(examples: Sequence[Example], watch: Watch = unwatched) -> Measured:
     """Read and decode every image."""
     sizes: list[tuple[int, int]] = []
     unreadable: list[Path] = []
-    for number, example in enumerate(examples):
+    found = in_order(_size_of, [example.image for example in examples])
+    for number, (example, size) in enumerate(zip(examples, found, strict=True)):
         watch("images read", number, len(examples))
-        try:
-            height, width, _ = decode(example.image.read_bytes()).shape
-        except (OSError, DataError):
+        if size is None:
             unreadable.append(example.image)
         else:
-            sizes.append((height, width))
+            sizes.append(size)
     watch("images read", len(examples), len(examples))
     return Measured(tuple(sizes), tuple(unreadable))
+
+
+def _size_of(image: Path) -> tuple[int, int] | None:
+    """Decode an image; return its height and width, None if it cannot be read."""
+    try:
+        data = image.read_bytes()
+        with ROOM.for_image(data):
+            height, width, _ = decode(data).shape
+    except (OSError, DataError):
+        return None
+    return height, width
 
 
 def readable_line(found: Measured) -> Finding:

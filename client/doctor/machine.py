@@ -64,7 +64,7 @@ def chains(study: Study) -> list[Chain]:
 
 
 def cache_bytes(study: Study, parts: Mapping[Part, int], made: Sequence[Chain]) -> int:
-    """Return how much a study keeps in the cache: activations at the cut, and features.
+    """Return how much a study needs in the cache: activations at the cut, and features.
 
     Args:
         study: tells the views of a training image.

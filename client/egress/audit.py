@@ -38,7 +38,8 @@ def verify(log: EgressLog, outbox: Outbox, told: Sequence[LogHead] = ()) -> LogH
     for line in log.lines():
         _check_place(line, len(digests), digests[-1])
         digests.append(line.head.digest)
-        missing.pop(_digest(line.passage), None)
+        if line.passage is not None:
+            missing.pop(_digest(line.passage), None)
 
     # A process killed after its very first line has not written the head's file yet.
     if kept is None and len(digests) > 2:

@@ -1,4 +1,7 @@
-"""The egress log: one line for every passage through the door, each chained to the one before."""
+"""The egress log: a line for every passage through the door, each chained to the one before.
+
+What the hospital has forgotten is a line as well: the log then tells why the outbox lacks bytes.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ from typing import IO, Any, Literal
 
 from pydantic import ValidationError
 
+from client.egress.forgotten import Forgotten
 from common.digests import canonical_json, digest_bytes
 from common.errors import CorruptFile
 from common.log_head import EMPTY, LogHead
@@ -88,7 +92,7 @@ def passage(request: Request, reply: bytes, local_detail: str = "") -> Passage:
 
 @dataclass(frozen=True)
 class Line:
-    """A passage as it stands in the log."""
+    """An entry as it stands in the log."""
 
     stored: bytes
     """What is stored: canonical JSON, without its line end."""
@@ -96,7 +100,12 @@ class Line:
     """The line's number, and the digest of what is stored: the log's head while it was the last."""
     previous: str
     """Digest of the line before; in the first line, that of an empty log's head."""
-    passage: Passage
+    entry: Passage | Forgotten
+
+    @property
+    def passage(self) -> Passage | None:
+        """What left with this line; None if the line tells of something else."""
+        return self.entry if isinstance(self.entry, Passage) else None
 
 
 class EgressLog:
@@ -145,7 +154,7 @@ class EgressLog:
                 local_detail=str(self._head_path),
             ) from error
 
-    def append(self, passage: Passage) -> LogHead:
+    def append(self, entry: Passage | Forgotten) -> LogHead:
         """Append a line, chained to the one before; it is on the disk when this returns.
 
         Returns:
@@ -160,7 +169,7 @@ class EgressLog:
             file.truncate(file.seek(0, os.SEEK_END) - torn)
             number = before.lines + 1
             data = canonical_json(
-                passage.model_dump(mode="json") | {"number": number, "previous": before.digest}
+                entry.model_dump(mode="json") | {"number": number, "previous": before.digest}
             )
             file.write(data + b"\n")
             file.flush()
@@ -199,18 +208,19 @@ class EgressLog:
         try:
             with self.path.open("rb") as file:
                 lines = islice(_backwards(file), 1, None)
-                passages = (_parsed(raw, "a line", file.name).passage for raw in lines)
-                return sum(left.bytes for left in takewhile(lambda p: p.time >= time, passages))
+                entries = (_parsed(raw, "a line", file.name).entry for raw in lines)
+                newer = takewhile(lambda entry: entry.time >= time, entries)
+                return sum(left.bytes for left in newer if isinstance(left, Passage))
         except FileNotFoundError:
             return 0
 
     def __iter__(self) -> Iterator[Passage]:
-        """Yield every passage, oldest first.
+        """Yield every passage, oldest first; lines of another kind are left out.
 
         Raises:
             CorruptFile: as `lines` says.
         """
-        return (line.passage for line in self.lines())
+        return (line.passage for line in self.lines() if line.passage is not None)
 
     def lines(self) -> Iterator[Line]:
         """Yield every line, oldest first; whether they fit together is not looked at.
@@ -273,7 +283,8 @@ def _parsed(raw: bytes, which: str, local_detail: str = "") -> Line:
         match json.loads(raw):
             case {"number": int(number), "previous": str(previous), **fields}:
                 head = LogHead(lines=number, digest=digest_bytes(raw))
-                return Line(raw, head, previous, Passage.model_validate(fields))
+                kind = Forgotten if fields.get("event") == "forgotten" else Passage
+                return Line(raw, head, previous, kind.model_validate(fields))
     raise CorruptFile(
         f"{which} of the egress log is not one that this software wrote",
         fix="restore the log from a backup; keep the damaged file as evidence",

@@ -88,6 +88,20 @@ class Outbox:
             if _position(kept.stem) < _position(_stem(step)):
                 kept.unlink()
 
+    def kept(self) -> list[Path]:
+        """Return the files of the replies whose bytes are kept."""
+        return sorted(self.folder.glob("*/*/*.reply"))
+
+    def forget_replies(self) -> int:
+        """Remove the bytes of every kept reply; return how many.
+
+        Their lines stay: they say that their steps were answered, so that none is answered twice.
+        """
+        kept = self.kept()
+        for path in [*kept, *self.folder.glob("*/*/.*.part")]:  # and what a kill left half written
+            path.unlink()
+        return len(kept)
+
     def newest(self) -> Passage | None:
         """Return the line of the release that was stored last, whatever its run.
 

@@ -13,13 +13,15 @@ from common.imaging.dicom import decode_dicom, is_dicom
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm"})
 LARGEST_PIXELS = 2**26  # 67 million: more than any smear camera, less than a bomb needs
+DECODING = 1  # raised whenever the same bytes begin to give other pixels: caches are keyed by it
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # What Pillow's parsers raise on damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, OverflowError,
-    struct.error, zlib.error, MemoryError, Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
+    struct.error, zlib.error, MemoryError,
 )  # fmt: skip
+# What it raises, before any pixel is unfolded, on a header that claims too many.
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -41,18 +43,34 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             if file.width * file.height > LARGEST_PIXELS:
-                raise DataError(
-                    f"an image has more than {LARGEST_PIXELS} pixels",
-                    fix="cut it into fields before listing it in the manifest",
-                )
+                raise _too_large()
             file.load()
-            return _rgb(ImageOps.exif_transpose(file))
+            ImageOps.exif_transpose(file, in_place=True)  # no copy where the camera was upright
+            return _rgb(file)
+    except _BOMB as error:
+        raise _too_large() from error
     except _DAMAGE as error:
         raise DataError(
             "an image cannot be decoded",
             fix="replace it, or remove it from the manifest",
             local_detail=f"{type(error).__name__}: {error}",
         ) from error
+
+
+def _too_large() -> DataError:
+    return DataError(
+        f"an image has more than {LARGEST_PIXELS} pixels",
+        fix="cut it into fields before listing it in the manifest",
+    )
+
+
+def pixels_of(data: bytes) -> int:
+    """Return how many pixels an encoded image will have, from its header; 0 if it tells none."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
+            return file.width * file.height
+    except (*_DAMAGE, *_BOMB):
+        return 0
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -65,4 +83,4 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
         above = image.convert("RGBA")
         white = Image.new("RGBA", above.size, "white")
         image = Image.alpha_composite(white, above)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)

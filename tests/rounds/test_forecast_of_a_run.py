@@ -15,6 +15,7 @@ from common.speed import facts_of_record
 from common.study.schema import load_study
 from server.plan import plan
 from server.progress import PlainProgress
+from tests.support.shelves import needed_bytes
 from tests.support.small_scenario import SITES, run_small, write_scenario
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,7 @@ def test_the_cache_is_as_large_as_was_forecast(home: Path) -> None:
     images: Images = {
         part: sum(one[part] for one in told) for part in ("train", "validation", "test")
     }
-    shelved = sum(path.stat().st_size for path in (home / "cache").glob("*/records.bin"))
+    shelved = needed_bytes(home / "cache")
     assert cache_bytes(study, model_shapes(study), images) == shelved
 
 

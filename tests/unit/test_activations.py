@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from client.activations import Extractor
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
+from client.data.shelf import is_shelf, keys_of, read_card
 from client.site_config import Numerics
 from client.training.augment import view
 from common.errors import DataError
@@ -70,13 +71,11 @@ def direct(branches: list[Branch], example: Example, number: int = 0) -> NDArray
     return result
 
 
-def numbers_of(extractor: Extractor) -> list[int]:
-    """Count the records of every shelf."""
-    return sorted(
-        len((folder / "keys.txt").read_text().splitlines())
-        for folder in extractor.cache.folder.iterdir()
-        if folder.is_dir()
-    )
+def numbers_of(extractor: Extractor, what: str = "") -> list[int]:
+    """Count the records of every shelf whose card says that it holds this."""
+    shelves = [folder for folder in extractor.cache.folder.iterdir() if is_shelf(folder)]
+    cards = [(read_card(folder), len(keys_of(folder))) for folder in shelves]
+    return sorted(n for card, n in cards if card is not None and what in card.holds)
 
 
 def test_cached_features_are_those_of_a_direct_forward(
@@ -119,7 +118,8 @@ def test_the_second_call_needs_no_image_and_computes_nothing(
     extractor = desk.open()
     first = extractor.features(examples, 2, TAILS)
     held = numbers_of(extractor)
-    assert held == [40] * 4  # front and tail of two branches, 20 images in two views
+    # Prepared images; and for front and tail of two branches, 20 images and a view of each.
+    assert held == [20] * (1 + 4 * 2)
     for example in examples:
         example.image.unlink()
     np.testing.assert_array_equal(extractor.features(examples, 2, TAILS), first)
@@ -144,7 +144,8 @@ def test_other_tails_reuse_the_fronts(desk: Desk, examples: list[Example]) -> No
             parameter.copy_(before)
     assert np.abs(changed - first).max() > 1e-2
     np.testing.assert_array_equal(extractor.features(examples, 1, TAILS), first)
-    assert numbers_of(extractor) == [20] * 6
+    assert numbers_of(extractor, "activations") == [20] * 2
+    assert numbers_of(extractor, "features") == [20] * 4
 
 
 def test_what_one_backbone_has_already_is_not_mixed_up(

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.data.cache import ActivationCache, Shelf
+from client.data.cache import ActivationCache
+from client.data.shelf import Shelf, is_shelf, read_card
 from common.errors import DataError
 
 
@@ -113,3 +114,92 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
         ActivationCache(tmp_path, 1000)
     held.close()
     ActivationCache(tmp_path, 1000).close()
+
+
+def filled(cache: ActivationCache, name: str, study: str = "") -> Shelf:
+    """A shelf of 400 bytes."""
+    shelf = cache.shelf(name, (100,), np.float32, name, {study: study} if study else None)
+    shelf.append(["x"], np.ones((1, 100), np.float32))
+    return shelf
+
+
+def left(cache: ActivationCache) -> set[str]:
+    cards = [read_card(folder) for folder in cache.folder.iterdir() if is_shelf(folder)]
+    return {card.holds for card in cards if card is not None}
+
+
+def test_records_of_studies_that_are_not_approved_any_more_go_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    approved = {"trial", "other"}
+    cache = ActivationCache(tmp_path, 1600, approved)
+    for name, study in (("oldest", "trial"), ("newer", "other"), ("of no study", "")):
+        filled(cache, name, study)
+    approved.remove("other")
+    with caplog.at_level("INFO", "leukofed.cache"):
+        cache.make_room((cache.shelf("mine", (100,), np.float32, "mine"), 2))
+    assert left(cache) == {"oldest", "of no study", "mine"}
+    assert "the newer were removed (its study is not approved any more; 0.0 MB" in caplog.text
+
+
+def test_a_shelf_that_an_approved_study_shares_is_not_taken_for_another_s(tmp_path: Path) -> None:
+    cache = ActivationCache(tmp_path, 800, {"trial"})
+    filled(cache, "shared", "gone")
+    cache.shelf("shared", (100,), np.float32, "shared", {"trial": "trial"})
+    filled(cache, "newer", "gone")
+    cache.make_room((cache.shelf("mine", (100,), np.float32, "mine"), 1))
+    assert left(cache) == {"shared", "mine"}
+
+
+def test_a_shelf_in_use_stays_and_one_of_a_round_before_goes(tmp_path: Path) -> None:
+    """A worker lives for months: what it once opened is not in use for ever."""
+    cache = ActivationCache(tmp_path, 1000)
+    first, second = filled(cache, "first"), filled(cache, "second")
+    with cache.using(first):
+        cache.make_room((cache.shelf("mine", (100,), np.float32, "mine"), 1))
+        assert left(cache) == {"first", "mine"}
+        assert not cache.has_room_to_spare((second, 2))
+        assert left(cache) == {"first", "mine"}  # what would not do is not begun
+    assert cache.has_room_to_spare((cache.shelf("second", (100,), np.float32, "second"), 2))
+    assert left(cache) == {"second", "mine"}
+
+
+def test_a_shelf_that_was_removed_is_opened_anew(tmp_path: Path) -> None:
+    cache = ActivationCache(tmp_path, 900)
+    filled(cache, "first")
+    cache.make_room((cache.shelf("mine", (100,), np.float32), 2))
+    again = cache.shelf("first", (100,), np.float32, "first")
+    assert len(again) == 0
+    again.append(["x"], np.ones((1, 100), np.float32))
+
+
+def test_removed_records_leave_no_byte_and_the_others_stay(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    for trial in range(20):
+        shelf = Shelf(tmp_path / str(trial), (4,), np.float64)
+        rows = generator.random((12, 4))
+        keys = [f"key-{i}" for i in range(12)]
+        shelf.append(keys, rows)
+        gone = [key for key in keys if generator.random() < 0.4]
+        assert shelf.remove([*gone, "of another shelf"]) == len(gone)
+        again = Shelf(tmp_path / str(trial), (4,), np.float64)
+        for both in (shelf, again):
+            kept = [key for key in keys if key not in gone]
+            assert sorted(both) == sorted(kept)
+            numbers = [keys.index(key) for key in kept]
+            np.testing.assert_array_equal(both.read(kept), rows[numbers])
+        data = (tmp_path / str(trial) / "records.bin").read_bytes()
+        assert len(data) == 32 * len(kept)
+        assert not any(rows[keys.index(key)].tobytes() in data for key in gone)
+        shelf.append(["new"], rows[:1])
+
+
+def test_a_kill_while_records_are_removed_leaves_an_empty_shelf_without_their_bytes(
+    tmp_path: Path,
+) -> None:
+    """The keys are taken away first: no record can be found under another image's key."""
+    shelf = Shelf(tmp_path / "a", (2, 3), np.float16)
+    shelf.append(["x", "y"], records(1, 2))
+    (tmp_path / "a" / "keys.txt").write_text("")
+    assert len(Shelf(tmp_path / "a", (2, 3), np.float16)) == 0
+    assert (tmp_path / "a" / "records.bin").stat().st_size == 0

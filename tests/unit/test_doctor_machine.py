@@ -12,6 +12,7 @@ from common.asks import Part
 from common.model.initial import build_branches
 from common.study.network import Backbone, Network
 from common.study.phases import BackbonesPhase, Phase
+from tests.support.shelves import needed_bytes
 from tests.support.small import PAIR, small_study, write_smears
 
 STUDY = small_study()
@@ -33,7 +34,7 @@ def test_the_cache_needs_what_a_study_really_puts_there(tmp_path: Path) -> None:
     for tails in ("first", "last"):
         extractor.features(examples[: PARTS["train"]], views, tails)
         extractor.features(examples[PARTS["train"] :], 1, tails)
-    held = sum(file.stat().st_size for file in (tmp_path / "cache").glob("*/records.bin"))
+    held = needed_bytes(tmp_path / "cache")
     cache.close()
     assert machine.cache_bytes(STUDY, PARTS, machine.chains(STUDY)) == held
 
