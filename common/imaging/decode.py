@@ -16,9 +16,10 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # What Pillow's parsers raise on damaged files.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, OverflowError,
-    struct.error, zlib.error, MemoryError, Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
+    struct.error, zlib.error, MemoryError,
 )  # fmt: skip
+# What it raises, before any pixel is unfolded, on a header that claims too many.
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -38,18 +39,24 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             if file.width * file.height > LARGEST_PIXELS:
-                raise DataError(
-                    f"an image has more than {LARGEST_PIXELS} pixels",
-                    fix="cut it into fields before listing it in the manifest",
-                )
+                raise _too_large()
             file.load()
             return _rgb(ImageOps.exif_transpose(file))
+    except _BOMB as error:
+        raise _too_large() from error
     except _DAMAGE as error:
         raise DataError(
             "an image cannot be decoded",
             fix="replace it, or remove it from the manifest",
             local_detail=f"{type(error).__name__}: {error}",
         ) from error
+
+
+def _too_large() -> DataError:
+    return DataError(
+        f"an image has more than {LARGEST_PIXELS} pixels",
+        fix="cut it into fields before listing it in the manifest",
+    )
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

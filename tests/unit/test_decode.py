@@ -89,14 +89,12 @@ def test_flipped_bytes_never_escape() -> None:
     assert refused > 250
 
 
-@pytest.mark.parametrize(
-    ("side", "problem"), [(9_000, "has more than 67108864 pixels"), (20_000, "cannot be decoded")]
-)
-def test_a_bomb_is_refused_before_it_unfolds(side: int, problem: str) -> None:
+@pytest.mark.parametrize("side", [9_000, 12_000, 20_000])
+def test_a_bomb_is_refused_before_it_unfolds(side: int) -> None:
     assert side * side > LARGEST_PIXELS
     data = bytearray(encoded(Image.new("L", (8, 8)), "BMP"))
     data[18:26] = side.to_bytes(4, "little") * 2
-    with pytest.raises(DataError, match=problem):
+    with pytest.raises(DataError, match="has more than 67108864 pixels"):
         decode(bytes(data))
 
 
