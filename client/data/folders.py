@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from client.data.places import check_names
 from common.errors import DataError
 from common.imaging.decode import IMAGE_SUFFIXES
 from common.study.data import GroupColumn
@@ -38,7 +39,7 @@ def manifest_from_folders(
 
     Raises:
         DataError: the folder is missing, has no class folders with images, or images beside
-            them; or images lie outside `relative_to`.
+            them; images lie outside `relative_to`; or a manifest cannot hold a name.
     """
     top = _class_level(folder, may_descend=subfolder is None)
     root = (relative_to or folder).resolve()
@@ -58,6 +59,7 @@ def manifest_from_folders(
             fix="write it to the image folder or to a folder above it",
             local_detail=f"{root} is not above {top}",
         )
+    check_names([path.relative_to(top) for path in images])
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["path", "label", *([subfolder] if subfolder else [])])

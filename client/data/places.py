@@ -3,12 +3,16 @@
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
+
+from common.errors import DataError
 
 NOT_FOUND = "image not found"
 NOT_A_FILE = "not a file"
 NOT_ALLOWED = "image that this user may not reach"
 OUTSIDE = "path not inside the manifest's folder"
+_LISTED = 200  # names shown at home; the rest is counted
 _DRIVE = re.compile(r"^[A-Za-z]:/")
 
 
@@ -47,3 +51,29 @@ class ImageFolder:
 
     def _holds(self, place: Path) -> bool:
         return Path(os.path.realpath(place)).is_relative_to(self._root)
+
+
+def check_names(images: Sequence[Path]) -> None:
+    """Check that a manifest can name these images, and find them again.
+
+    Raises:
+        DataError: a path is not UTF-8, holds a backslash (read as a slash), or begins or ends with
+            a space (read as if it were not there).
+    """
+    unfit = [image for image in images if not _has_fit_name(image)]
+    if unfit:
+        raise DataError(
+            f"{len(unfit)} of {len(images)} images have names that no manifest can hold: not UTF-8, "
+            "with a backslash, or with a space at an end",
+            fix="rename these files or folders",
+            local_detail="\n".join(map(str, unfit[:_LISTED])),
+        )
+
+
+def _has_fit_name(image: Path) -> bool:
+    text = image.as_posix()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\\" not in text and text == text.strip()

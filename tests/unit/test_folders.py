@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from client.data.folders import manifest_from_folders
 from client.data.manifest import read_manifest
 from common.errors import DataError
+from tests.support.bad_input import in_time
 
 
 def tree(folder: Path, *files: str) -> Path:
@@ -87,3 +89,28 @@ def test_a_manifest_beside_its_images_is_refused(tmp_path: Path) -> None:
     tree(tmp_path, "images/x/1.png", "reports/manifest.csv")
     with pytest.raises(DataError, match="not lie above"):
         manifest_from_folders(tmp_path / "images", relative_to=tmp_path / "reports")
+
+
+@pytest.mark.parametrize("name", [b"Pre/b\xff.jpg", b"Pre/b\\c.jpg", b" Pre/b.jpg"])
+def test_a_name_that_no_manifest_can_hold_is_told(tmp_path: Path, name: bytes) -> None:
+    tree(tmp_path, "Benign/a.jpg", os.fsdecode(name))
+    with pytest.raises(DataError) as caught:
+        manifest_from_folders(tmp_path)
+    error = caught.value
+    assert error.problem == (
+        "1 of 2 images have names that no manifest can hold: not UTF-8, with a backslash, or with "
+        "a space at an end"
+    )
+    assert error.fix == "rename these files or folders"
+    assert error.local_detail == os.fsdecode(name)
+
+
+def test_what_is_no_file_is_not_listed(tmp_path: Path) -> None:
+    tree(tmp_path, "Benign/a.jpg", "Benign/b.jpg/c.png")
+    os.mkfifo(tmp_path / "Benign" / "d.jpg")
+    (tmp_path / "Benign" / "e.jpg").symlink_to("nothing.jpg")
+    (tmp_path / "Benign" / "f.jpg").symlink_to("f.jpg")
+    (tmp_path / "Benign" / "again").symlink_to(tmp_path / "Benign")
+    with in_time():
+        found = manifest_from_folders(tmp_path)
+    assert found.text == "path,label\nBenign/a.jpg,Benign\nBenign/b.jpg/c.png,Benign\n"
