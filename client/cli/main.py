@@ -10,6 +10,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
     rooms={
         "approve": ("client.cli.approve:approve", "Approve a study, after reading what it does."),
         "check": ("client.cli.check:check", "Find what stands in the way here, and what to do."),
+        "describe": ("client.cli.describe:describe", "Count the images, in tables and pictures."),
         "guard": ("client.cli.guard:guard", "Refuse code that was not installed here."),
         "init": ("client.cli.init:init", "Make a site, its key, and its enrolment request."),
         "join": ("client.cli.join:join", "Take the coordinator's kit."),

@@ -63,8 +63,8 @@ def check_names(images: Sequence[Path]) -> None:
     unfit = [image for image in images if not _has_fit_name(image)]
     if unfit:
         raise DataError(
-            f"{len(unfit)} of {len(images)} images have names that no manifest can hold: not UTF-8, "
-            "with a backslash, or with a space at an end",
+            f"{len(unfit)} of {len(images)} images have names that no manifest can hold: not "
+            "UTF-8, with a backslash, or with a space at an end",
             fix="rename these files or folders",
             local_detail="\n".join(map(str, unfit[:_LISTED])),
         )

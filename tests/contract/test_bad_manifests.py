@@ -1,4 +1,4 @@
-"""Manifests that are wrong, or only look so: one error that tells what to do, or the same images."""
+"""Manifests that are wrong, or look so: one error that tells what to do, or the same images."""
 
 import time
 from pathlib import Path

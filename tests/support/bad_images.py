@@ -146,7 +146,7 @@ def _sized(width: int, height: int) -> Case:
     pixels = PIXELS[:1, :1].repeat(height, axis=0).repeat(width, axis=1)
     return Case(
         f"{width} x {height} pixels", _holds(encoded(Image.fromarray(pixels), "PNG")), "used",
-        "enlarged to the model's size; `leukofed-site check` warns", pixels,
+        "enlarged to the model's size; `check` warns", pixels,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Cases of bad input as rows: what is given, and what becomes of it; docs/data.md shows them."""
 
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+_COUNTED = re.compile(r"^\d+ of \d+ manifest lines are unusable \(([^;]*).*\)$")
 Outcome = Literal["used", "left out", "refused"]
 
 
@@ -27,17 +29,31 @@ class Case:
     needs_root: bool = False
 
 
-def row(case: Case) -> str:
-    """Write a case as a line of the table in docs/data.md."""
-    said = {
-        "used": case.says, "left out": f"counted as `{case.says}`", "refused": f"`{case.says}`",
-    }[case.outcome]  # fmt: skip
-    return f"| {case.given} | {case.outcome}: {said} |"
-
-
 def table(cases: Sequence[Case]) -> str:
-    """Write the whole table."""
-    return "\n".join(["| given | what happens |", "| --- | --- |", *map(row, cases)])
+    """Write the table of docs/data.md: what has the same outcome stands in one row."""
+    rows: dict[str, list[str]] = {}
+    for case in cases:
+        says = _COUNTED.sub(r"\1", case.says)
+        said = {
+            "used": says, "left out": f"counted as `{says}`", "refused": f"`{says}`"
+        }[case.outcome]  # fmt: skip
+        rows.setdefault(f"{case.outcome}: {said}", []).append(case.given)
+    lines = [f"| {'; '.join(_shortened(given))} | {said} |" for said, given in rows.items()]
+    return "\n".join(["| given | what happens |", "| --- | --- |", *lines])
+
+
+def _shortened(given: Sequence[str]) -> list[str]:
+    """Write what differs in its last number alone as one."""
+    found: dict[str, list[str]] = {}
+    for text in given:
+        words, _, number = text.rpartition(" ")
+        found.setdefault(words if number.isdigit() else text, []).append(number)
+    return [
+        f"{words} {' to '.join(dict.fromkeys((numbers[0], numbers[-1])))}"
+        if numbers[0].isdigit()
+        else words
+        for words, numbers in found.items()
+    ]
 
 
 @contextmanager

@@ -63,22 +63,22 @@ CASES = (
           "as it is"),
     _used("a class that a part lacks",
           [*_stated("train", "validation"), ("Pre", "p9", "test"), ("Pre", "p10", "test")],
-          "as it is; `leukofed-site check` warns: `train 2, validation 2, test 2: no Pro in test`"),
+          "as it is; `check` warns: `train 2, validation 2, test 2: no Pro in test`"),
     _used("a part that the column never names", _stated("train", "test"),
-          "as it is; `leukofed-site check` warns: `train 2, validation 0, test 2: nothing for "
+          "as it is; `check` warns: `train 2, validation 0, test 2: nothing for "
           "validation`"),
     _used("nothing to train on", _stated("validation", "test"),
-          "at evaluation alone; `leukofed-site check` says: `train 0, validation 2, test 2: nothing "
+          "at evaluation alone; `check` says: `train 0, validation 2, test 2: nothing "
           "to train on`"),
     _used("patients of one class only", _drawn("Pre", 9),
-          "as it is; `leukofed-site check` warns: `Benign 0, Early 0, Pre 27, Pro 0: the images are "
+          "as it is; `check` warns: `Benign 0, Early 0, Pre 27, Pro 0: the images are "
           "of one class only`"),
     _used("a class of one patient", _drawn("Pre", 9) + _drawn("Pro", 1),
-          "as it is; `leukofed-site check` warns: `one group holds more than half of a class (Pro: 3 "
+          "as it is; `check` warns: `one group holds more than half of a class (Pro: 3 "
           "of 3 in Pro 0)`"),
     _used("no column that groups", [("Pre", "", ""), ("Pro", "", "")] * 9,
-          "each image by itself, which leaks; `leukofed-site check` warns: "
+          "each image by itself, which leaks; `check` warns: "
           "`every image stands alone`"),
     _used("fewer patients of a class than parts", _drawn("Pre", 9) + _drawn("Pro", 2),
-          "as it is; `leukofed-site check` warns: `no Pro in`"),
+          "as it is; `check` warns: `no Pro in`"),
 )  # fmt: skip
