@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from jinja2 import Environment, StrictUndefined
 
 from common.figures import SiteData
-from common.held import PARTS, groups_held, held_of, summed
+from common.held import PARTS, groups_held, summed
+from common.plain_text import one_line
 from common.study.schema import Study
 from common.yaml_file import dump_yaml
 
@@ -86,7 +87,7 @@ def _by_site(data: Mapping[str, SiteData], classes: Sequence[str]) -> str:
 
 def _excluded(data: Mapping[str, SiteData]) -> str:
     rows = [
-        (site, reason, count)
+        (site, _plain(reason), count)
         for site, held in sorted(data.items())
         for reason, count in sorted(held.excluded.items())
         if count
@@ -97,6 +98,11 @@ def _excluded(data: Mapping[str, SiteData]) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines)
+
+
+def _plain(reason: str) -> str:
+    """Let a site's own words be no more than words: neither a line of their own nor HTML."""
+    return one_line(reason).replace("<", "&lt;")
 
 
 def _cell(value: object) -> str:

@@ -58,3 +58,10 @@ def test_generated_images_are_said_to_be(kind: str) -> None:
     flags = {"synthetic": False, kind: True}
     text = data_sheet(STUDY, {"north": NORTH}, **flags)
     assert "**The images were generated.**" in text
+
+
+def test_a_reason_of_a_site_is_no_more_than_words() -> None:
+    sly = NORTH.model_copy(update={"excluded": {"a |\n## Uses\n<script>": 2}})
+    text = data_sheet(STUDY, {"north": sly}, synthetic=False)
+    assert "| north | a \\| ## Uses &lt;script> | 2 |" in text
+    assert text.count("\n## Uses\n") == 1
