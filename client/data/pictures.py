@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from client.data.describe import Counts
+from client.data.describe import Counts, Name
 from client.data.manifest import Example
 from client.data.tables import TOTAL
 from common.errors import DataError
@@ -32,7 +32,7 @@ def draw_bars(counts: Counts, path: Path, title: str) -> None:
         DataError: it cannot be written.
     """
     classes = [name for name in counts.classes if name is not None]
-    columns = [name for name in counts.columns if name is not None] or [None]
+    columns: Sequence[Name] = counts.columns[:-1] or counts.columns  # the total, if alone
     width = 0.84 / len(columns)
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
         figure = Figure(

@@ -70,6 +70,20 @@ def test_every_bad_file_is_counted_and_none_named(course: tuple[Course, RunMetri
     assert f"{len(BAD)} cannot be decoded" in ran.report("spoilt")
 
 
+def test_a_manifest_at_fault_costs_its_site_alone(course: tuple[Course, RunMetrics]) -> None:
+    ran, _ = course
+    text = ran.manifest.read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if ",west," in line)
+    name = row.partition(",")[0]
+    (ran.images / name).unlink()
+    with in_time(300):
+        metrics = ran.run("without west", ran.sites("without west"))
+    assert sorted(metrics.data) == ["north", "south"]
+    assert not metrics.complete
+    for file in ("record.jsonl", "metrics.json", "report.html"):
+        assert name not in (ran.home / "without west" / file).read_text(encoding="utf-8")
+
+
 def test_the_release_answers_for_odd_files_too(
     course: tuple[Course, RunMetrics], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

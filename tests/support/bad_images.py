@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.support.bad_input import Case
 from tests.support.odd_files import (
+    ALPHA,
     GREY,
     PIXELS,
     SMEAR,
@@ -27,6 +28,7 @@ from tests.support.odd_files import (
 NAME = "odd.jpg"
 _UNDECODED = "cannot be decoded"
 _AS_GREY = np.repeat(GREY[:, :, None], 3, axis=2)
+_ON_WHITE = np.round(255 - (255 - PIXELS) * (ALPHA[:, :, None] / 255)).astype(np.uint8)
 _WELL = {"quality": 98, "subsampling": 0}
 _JPEG_LEVELS = 8
 
@@ -97,9 +99,11 @@ def _locked_folder(folder: Path) -> str:
     return f"closed/{NAME}"
 
 
-def _refused(given: str, write: Callable[[Path], str], fault: str, **more: bool) -> Case:
-    return Case(given, write, "refused", f"1 of 13 manifest lines are unusable (1 x {fault})",
-                **more)  # fmt: skip
+def _refused(
+    given: str, write: Callable[[Path], str], fault: str, *, needs_root: bool = False
+) -> Case:
+    problem = f"1 of 13 manifest lines are unusable (1 x {fault})"
+    return Case(given, write, "refused", problem, needs_root=needs_root)
 
 
 def _left_out(given: str, data: bytes) -> Case:
@@ -182,12 +186,12 @@ CASES = (
     _grey("PNG of 16 bits, grey", _deep(16, "PNG"), "the higher byte, three times"),
     _grey("TIFF of 16 bits, grey", _deep(16, "TIFF"), "the higher byte, three times"),
     Case("PNG of 16 bits, of which a camera fills 12", _holds(_deep(12, "PNG")), "used",
-         "the higher byte: nearly black", _AS_GREY >> 4),
+         "the higher byte: nearly black", (_AS_GREY >> 4).astype(np.uint8)),
     _grey("PNG, grey", encoded(SMEAR.convert("L"), "PNG"), "grey three times"),
     _grey("PNG, grey and opaque", encoded(SMEAR.convert("LA"), "PNG"), "grey three times"),
     Case("PNG, black and white", _holds(encoded(SMEAR.convert("1"), "PNG")), "used",
          "as black and white", np.array(SMEAR.convert("1").convert("RGB"))),
-    Case("PNG, partly transparent", _holds(see_through()), "used", "laid on white"),
+    Case("PNG, partly transparent", _holds(see_through()), "used", "laid on white", _ON_WHITE, 1),
     Case("PNG, a palette of partly transparent colours",
          _holds(encoded(SMEAR.quantize(16), "PNG", transparency=bytes([0] + [128] * 15))), "used",
          "laid on white"),

@@ -13,6 +13,7 @@ HEIGHT, WIDTH = 48, 64
 PIXELS = calibration_smears(11, 1, WIDTH)[0][:HEIGHT]
 SMEAR = Image.fromarray(PIXELS)
 GREY = np.array(SMEAR.convert("L"))
+ALPHA = np.array(Image.linear_gradient("L").resize(SMEAR.size))
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
           (0, 1, 1, 2))  # fmt: skip
 
@@ -107,5 +108,5 @@ def frames(kind: str) -> bytes:
 def see_through() -> bytes:
     """Write the smear ever more transparent towards its upper edge."""
     above = SMEAR.convert("RGBA")
-    above.putalpha(Image.linear_gradient("L").resize(SMEAR.size))
+    above.putalpha(Image.fromarray(ALPHA))
     return encoded(above, "PNG")
