@@ -83,7 +83,8 @@ def _opened(out: Path) -> Iterator[IO[str]]:
     """Open a draft that takes the file's place once it is complete."""
     draft = out.with_name(f".{out.name}.part")
     try:
-        with draft.open("w", newline="", encoding="utf-8") as file:
+        # A file's name may be any bytes; what is not UTF-8 is written out, as in \\udcff.
+        with draft.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             yield file
         draft.replace(out)
     except OSError as error:
@@ -114,6 +115,9 @@ def _rows(
 ) -> Iterator[list[str]]:
     prepared, reasons = {}, {}
     for path in paths:
+        if path.exists() and not path.is_file():  # a pipe would never answer
+            reasons[path] = "not a file"
+            continue
         try:
             prepared[path] = prepare(decode(path.read_bytes()), model.study.imaging)
         except DataError as error:
@@ -123,8 +127,10 @@ def _rows(
     rows = list(model.probabilities(np.stack(list(prepared.values())))) if prepared else []
     by_path = dict(zip(prepared, rows, strict=True))
     for path in paths:
+        # A spreadsheet would work out a name that begins like a formula.
+        name = f"./{path}" if str(path)[:1] in ("=", "+", "-", "@") else str(path)
         if path in by_path:
             p = by_path[path]
-            yield [str(path), classes[int(p.argmax())], *(f"{v:.6f}" for v in p), ""]
+            yield [name, classes[int(p.argmax())], *(f"{v:.6f}" for v in p), ""]
         else:
-            yield [str(path), "", *("" for _ in classes), reasons[path]]
+            yield [name, "", *("" for _ in classes), reasons[path]]

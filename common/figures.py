@@ -131,6 +131,8 @@ class SiteData(Strict):
     """Images per part and class."""
     withheld: dict[Part, tuple[str, ...]] = Field(default_factory=dict)
     """Classes whose small counts the site does not tell; its test counts lack them too."""
+    fewest_examples: Count | None = None
+    """The site's limit: a class that it does not tell has fewer images than this."""
     groups: dict[Part, Count] = Field(default_factory=dict)
     """Groups per part."""
     grouped_by: str
@@ -216,6 +218,7 @@ def site_data(told: CensusTold) -> SiteData:
     return SiteData(
         examples=told.examples,
         withheld=told.withheld,
+        fewest_examples=told.fewest_examples,
         groups=told.groups,
         grouped_by=told.grouped_by,
         excluded=told.excluded,

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
-from common.asks import CensusTold, Part
+from common.asks import CensusTold
+from common.figures import site_data
+from common.held import PARTS, held_of
 from common.study.schema import Study
 from common.yaml_file import dump_yaml
-
-_PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def model_card(study: Study, account: Account) -> str:
         account=account,
         classes=", ".join(study.labels.told()),
         backbones=" and ".join(cuts),
-        note="; `few`: fewer than the site tells" if withheld else "",
+        note="; `< 5`: fewer than 5, and the site does not tell how many" if withheld else "",
         examples=_examples(study.labels.classes, census),
         imaging=dump_yaml(study.imaging),
         measures=_table(
@@ -79,13 +79,8 @@ def _examples(classes: Sequence[str], census: Mapping[str, CensusTold]) -> str:
 
 
 def _counts(told: CensusTold, name: str) -> str:
-    """Tell a class's images per part, `few` where the site withholds the count."""
-    return " / ".join(
-        "few"
-        if name in told.withheld.get(part, ())
-        else str(told.examples.get(part, {}).get(name, 0))
-        for part in _PARTS
-    )
+    """Tell a class's images per part."""
+    return " / ".join(str(held_of(site_data(told), part, name)) for part in PARTS)
 
 
 def _figure(measure: Measure) -> str:

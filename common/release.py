@@ -30,7 +30,7 @@ _UNREADABLE = (
 )  # fmt: skip
 FILES = (
     "backbones.safetensors", "fusion.safetensors", "booster.ubj", "study.yaml", "labels.json",
-    "metrics.json", "record.jsonl", "MODEL_CARD.md",
+    "metrics.json", "record.jsonl", "MODEL_CARD.md", "DATASHEET.md",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ class Release:
     metrics: Mapping[str, Any]  # plain data
     record: bytes  # the run's account, JSON lines
     card: str  # Markdown
+    sheet: str  # of the data, Markdown
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -123,6 +124,7 @@ def read_release(bundle: Path) -> Release:
             metrics=json.loads(files["metrics.json"]),
             record=files["record.jsonl"],
             card=files["MODEL_CARD.md"].decode(),
+            sheet=files["DATASHEET.md"].decode(),
         )
     except (SafetensorError, ValidationError, yaml.YAMLError, ValueError) as error:
         raise CorruptFile(
@@ -143,6 +145,7 @@ def _contents(release: Release) -> dict[str, bytes]:
         "metrics.json": _json(release.metrics),
         "record.jsonl": release.record,
         "MODEL_CARD.md": release.card.encode(),
+        "DATASHEET.md": release.sheet.encode(),
     }
     sums = "".join(f"{digest_bytes(data)}  {name}\n" for name, data in sorted(contents.items()))
     return contents | {SUMS: sums.encode()}

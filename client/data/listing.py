@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.data.layouts.layout import Folder, Row
+from client.data.places import check_names
 from common.errors import DataError
 from common.study.data import GROUP_ORDER
 
@@ -41,13 +42,7 @@ def listing(
             lie outside `relative_to`.
     """
     ordered = sorted(rows, key=lambda row: row.path)
-    unwritable = [row.path for row in ordered if not _is_text(str(row.path) + row.label)]
-    if unwritable:
-        raise DataError(
-            f"{len(unwritable)} file or folder names are not written in UTF-8",
-            fix="rename them",
-            local_detail="\n".join(ascii(str(path)) for path in unwritable[:_SHOWN]),
-        )
+    check_names([row.path for row in ordered])
     if not ordered:
         raise DataError(
             "no line of the table names an image in the folder, and its label"
@@ -93,8 +88,3 @@ def _columns(rows: Sequence[Row]) -> list[str]:
     names = {name for row in rows for name, value in row.columns.items() if value}
     groups = [name for name in GROUP_ORDER if name in names]
     return [*groups, *sorted(names - set(groups))]
-
-
-def _is_text(name: str) -> bool:
-    """Say whether a name can be written; one of another encoding holds half characters."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)

@@ -2,13 +2,13 @@
 
 import csv
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from client.data.groups import join_groups
+from client.data.places import ImageFolder
 from common.errors import DataError
 from common.labels import Vocabulary, lines_to_add
 from common.study.data import EVERY_IMAGE, GROUP_ORDER, GroupColumn
@@ -17,7 +17,6 @@ REQUIRED = ("path", "label")
 _DELIMITERS = (",", ";", "\t")
 _LISTED = 200  # faulty lines shown at home; the rest is counted
 _SEE = "see docs/data.md, section Manifest"
-_DRIVE = re.compile(r"^[A-Za-z]:/")
 
 Row = Mapping[str, str]
 
@@ -172,6 +171,8 @@ def read_table(path: Path, only: Mapping[str, str]) -> list[tuple[int, Row]]:
 def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return lower-case column names, and line numbers with stripped cells."""
     try:
+        if path.exists() and not path.is_file():
+            raise _unreadable(path, "not a file", "")  # a pipe would never answer
         with path.open(newline="", encoding="utf-8-sig") as file:
             header = file.readline()
             file.seek(0)
@@ -179,13 +180,21 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             columns = [name.strip().lower() for name in next(reader, [])]
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"the manifest cannot be read ({type(error).__name__})",
-            fix=f"save it as CSV in UTF-8, where the site file says ({_SEE})",
-            local_detail=f"{path}: {error}",
-        ) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, "not UTF-8", str(error)) from error
+    except csv.Error as error:
+        raise _unreadable(path, "a quoted cell does not end where it should", str(error)) from error
+    except OSError as error:
+        raise _unreadable(path, type(error).__name__, str(error)) from error
     return columns, lines
+
+
+def _unreadable(path: Path, why: str, detail: str) -> DataError:
+    return DataError(
+        f"the manifest cannot be read ({why})",
+        fix=f"save it as CSV in UTF-8, where the site file says ({_SEE})",
+        local_detail=f"{path}: {detail or why}",
+    )
 
 
 def _check_columns(columns: Sequence[str], only: Mapping[str, str], path: Path) -> None:
@@ -223,7 +232,7 @@ def _checked_images(
     folder: Path, rows: Sequence[tuple[int, Row]], vocabulary: Vocabulary
 ) -> list[str]:
     """Return the image paths relative to the manifest's folder, once every row is sound."""
-    root = folder.resolve()
+    place = ImageFolder(folder)
     images: list[str] = []
     seen: set[str] = set()
     faults = _Faults()
@@ -233,12 +242,8 @@ def _checked_images(
             faults.words[row["label"]] += 1
         if not row["path"]:
             faults.add("no path", number, "")
-        elif image.is_absolute() or _DRIVE.match(image.as_posix()) or ".." in image.parts:
-            faults.add("path not inside the manifest's folder", number, row["path"])
-        elif not (folder / image).is_file():
-            faults.add("image not found", number, row["path"])
-        elif not (folder / image).resolve().is_relative_to(root):
-            faults.add("path not inside the manifest's folder", number, row["path"])
+        elif fault := place.fault(image):
+            faults.add(fault, number, row["path"])
         elif image.as_posix() in seen:
             faults.add("image listed twice", number, row["path"])
         seen.add(image.as_posix())

@@ -98,7 +98,8 @@ def _drawn(examples: Sequence[Example], settings: Split, seed: int, site: str) -
     best = min(draws, key=lambda parts: _misfit(counts, shares, parts))
     if _misfit(counts, shares, best)[0]:
         raise DataError(
-            f"{len(names)} groups are too few to fill training, validation and test parts",
+            f"{len(names)} group{' is' if len(names) == 1 else 's are'} too few to fill training, "
+            "validation and test parts",
             fix="add images of more patients, or state the parts in the manifest's split column",
         )
     return [PARTS[best[group]] for group in groups]

@@ -201,8 +201,24 @@ def parts_line(examples: Sequence[Example], study: Study, site: str, fewest: int
             "parts", f"{text}: nothing for {_named(empty)}",
             "add images of more patients, or state the parts in the manifest's split column",
         )  # fmt: skip
+    classes = study.labels.classes
+    held = {example.label for example in examples}
+    lacking = {
+        name: held - {example.label for example in parts[name]} for name in ("train", "test")
+    }
+    if any(lacking.values()):
+        found = [
+            f"no {_named([classes[label] for label in sorted(labels)])} in {name}"
+            for name, labels in lacking.items()
+            if labels
+        ]
+        return warning(
+            "parts", f"{text}: {', '.join(found)}",
+            "add images of more patients of this class; without, this site's test tells nothing of "
+            "it, or its training",
+        )  # fmt: skip
     tested = Counter(example.label for example in parts["test"])
-    few = [name for i, name in enumerate(study.labels.classes) if 0 < tested[i] < fewest]
+    few = [name for i, name in enumerate(classes) if 0 < tested[i] < fewest]
     if few:
         return warning(
             "parts",

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,3 +85,13 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
         white = Image.new("RGBA", above.size, "white")
         image = Image.alpha_composite(white, above)
     return np.array(image if image.mode == "RGB" else image.convert("RGB"), dtype=np.uint8)
+
+
+def header(path: Path) -> tuple[str, str, int, int]:
+    """Return format, mode of the pixels, width and height as stored, without decoding a pixel.
+
+    Raises:
+        OSError: the file cannot be read, or is no such image.
+    """
+    with Image.open(path, formats=_FORMATS) as file:
+        return str(file.format), file.mode, file.width, file.height

@@ -8,6 +8,7 @@ from common.asks import CensusTold
 from common.boosting.grid import log_grid
 from common.boosting.trees import forest_from_arrays
 from common.boosting.xgb_model import write_model
+from common.data_sheet import data_sheet
 from common.metrics import RunMetrics
 from common.model_card import Account, Measure, model_card
 from common.parts import Arrays, flattened
@@ -60,6 +61,9 @@ def run(
         metrics=metrics.model_dump(mode="json"),
         record=record,
         card=model_card(study, _account(conduct, metrics, run_name)),
+        sheet=data_sheet(
+            study, metrics.data, synthetic=metrics.synthetic, rehearsal=metrics.rehearsal
+        ),
     )
     write_release(folder, release)
 

@@ -53,7 +53,7 @@ def arms_figure(rows: Sequence[ArmRow], measure: str, label: str) -> Markup:
         ours = getattr(rows[0].scores, measure)
         if ours is not None:
             axes.axvline(ours, color=MUTED, linestyle="--", linewidth=0.9, zorder=0.5)
-        _name_rows(axes, [row.name for row in rows])
+        name_rows(axes, [row.name for row in rows])
         axes.set_xlabel(label)
         right = axes.get_xlim()[1]
         axes.set_xlim(right=min(right, 1.015))
@@ -135,7 +135,7 @@ def sites_figure(sites: Mapping[str, SiteScores]) -> Markup:
                 _dot(axes, value, (None, None), place, series)
             own = f", alone {number(alone)}" if has_alone else ""
             told.append(f"{site} federated {number(together)}{own}")
-        _name_rows(axes, list(sites))
+        name_rows(axes, list(sites))
         axes.set_xlabel("Macro F1 on the site's own test images")
         axes.set_xlim(right=min(axes.get_xlim()[1], 1.015))
         axes.plot([], [], MARKERS[0], color=SERIES[0], label="federated model")
@@ -202,7 +202,7 @@ def cost_figure(name: str, label: str, columns: Mapping[str, Mapping[str, float]
                 linewidth=0,
                 label=column,
             )
-        _name_rows(axes, phases)
+        name_rows(axes, phases)
         axes.set_xlabel(label)
         if len(columns) > 1:
             figure.legend(loc="outside upper left", ncols=2, borderpad=0)
@@ -224,7 +224,8 @@ def _dot(axes: Any, value: Number, interval: Interval, place: float, series: int
     axes.plot(value, place, MARKERS[series], color=SERIES[series], zorder=3, **hollow)
 
 
-def _name_rows(axes: Any, names: Sequence[str]) -> None:
+def name_rows(axes: Any, names: Sequence[str]) -> None:
+    """Write names beside horizontal rows, the first above."""
     axes.set_yticks(range(len(names)), [shortened(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

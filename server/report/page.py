@@ -10,19 +10,20 @@ from markupsafe import Markup
 
 from common.errors import RunStopped
 from common.figures import Mark
+from common.held import PARTS, groups_held, summed
 from common.metrics import RunMetrics
 from common.sizes import size
 from common.whole_file import write_whole
 from server.report import figures, words
+from server.report.data_figure import data_figure
 from server.report.rows import (
-    PARTS,
     arm_rows,
     attendance_rows,
     cost_rows,
+    data_table,
     flattened,
     shares,
     sites_of,
-    told_counts,
     told_environments,
 )
 from server.report.verdict import verdict, worst_class
@@ -93,7 +94,10 @@ def render_report(metrics: RunMetrics) -> str:
         ],
         costs=_costs(metrics),
         parts=PARTS,
-        told_counts=told_counts,
+        data_table=data_table,
+        groups=[groups_held(metrics.data, part) for part in PARTS],
+        held={site: summed([held], metrics.classes) for site, held in metrics.data.items()},
+        is_withheld=any(any(held.withheld.values()) for held in metrics.data.values()),
         matrix=_matrix,
         amount=_amount,
         environment=flattened(
@@ -147,6 +151,7 @@ def _figures(metrics: RunMetrics) -> dict[str, Any]:
         )
         if works
         else None,
+        "data": data_figure(metrics.data, metrics.classes) if metrics.data else None,
     }
 
 

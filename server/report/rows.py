@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from common.asks import Part
 from common.figures import Difference, Mark, Number, SiteData
+from common.held import PARTS, Held, share, summed
 from common.metrics import RunMetrics, Scores
-
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,16 @@ class AttendanceRow:
     site: str
     answered: int  # rounds
     marks: Sequence[Mark]  # in the order of the rounds
+
+
+@dataclass(frozen=True)
+class DataRow:
+    """One class, or all."""
+
+    name: str
+    parts: Sequence[Held]
+    whole: Held
+    share: float | None  # of all images; None where some are not told
 
 
 def arm_rows(metrics: RunMetrics) -> list[ArmRow]:
@@ -101,14 +109,16 @@ def sites_of(costs: Mapping[str, Mapping[str, float]]) -> list[str]:
     return sorted({site for by_site in costs.values() for site in by_site})
 
 
-def told_counts(held: SiteData, name: str) -> list[str]:
-    """Write one class's images per part; `few` where the site does not tell a small count."""
-    return [
-        "few"
-        if name in held.withheld.get(part, ())
-        else str(held.examples.get(part, {}).get(name, 0))
-        for part in PARTS
-    ]
+def data_table(sites: Sequence[SiteData], classes: Sequence[str]) -> list[DataRow]:
+    """List the classes, then all together: images per part, in all, and the share of all."""
+    whole = summed(sites, classes)
+    rows = []
+    for name, kept in [*((name, (name,)) for name in classes), ("total", tuple(classes))]:
+        row = summed(sites, kept)
+        rows.append(
+            DataRow(name, [summed(sites, kept, [part]) for part in PARTS], row, share(row, whole))
+        )
+    return rows
 
 
 def told_environments(

@@ -9,6 +9,7 @@ import pytest
 
 from client.data.manifest import Example
 from client.data.scan import scan
+from client.data.splits import PARTS
 from client.doctor import images
 from client.site_config import Cache, Images, SiteConfig
 from common.errors import DataError
@@ -48,7 +49,8 @@ def site(folder: Path, rows: Sequence[Row]) -> SiteConfig:
 
 
 def test_a_manifest_without_fault(tmp_path: Path, rows: list[Row]) -> None:
-    config = site(tmp_path, rows)
+    parts = [row | {"split": PARTS[number // 8]} for number, row in enumerate(rows)]
+    config = site(tmp_path, parts)
     manifest, labels = images.listed(config)
     assert labels == CLASSES
     scanned = scan(manifest)

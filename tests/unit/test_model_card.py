@@ -41,7 +41,7 @@ ACCOUNT = Account(
 def test_it_states_what_a_reader_must_know() -> None:
     text = model_card(STUDY, ACCOUNT)
     for fact in (
-        "not a diagnostic device", "a, b.", "| north | patient | 61 / 13 / 14 | 52 / 12 / few |",
+        "not a diagnostic device", "a, b.", "| north | patient | 61 / 13 / 14 | 52 / 12 / < 5 |",
         "| booster | macro F1 | 0.912 (0.850 to 0.950) |",
         "| softmax | calibration error | 0.030 |", "contrast: camsr", "Federation alone is not",
         "frozen BatchNorm", "no epsilon", STUDY.digest, "run-7", "9.8.7", "7" * 64, "5" * 64,

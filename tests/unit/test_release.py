@@ -27,6 +27,7 @@ def release(**changes: object) -> Release:
         "metrics": {"booster": {"macro F1": [0.9, 0.85, 0.94]}, "temperature": 1.25, "none": None},
         "record": b'{"event":"start"}\n',
         "card": "# Model card: trial\n\nA word with an umlaut: Fräßner\n",
+        "sheet": "# Data sheet: trial\n",
     }
     return Release(**(content | changes))  # type: ignore[arg-type]
 
@@ -50,6 +51,7 @@ def test_what_is_written_is_read(bundle: Path, name: str) -> None:
     assert found.study.digest == STUDY.digest
     assert (found.booster, found.metrics) == (written.booster, written.metrics)
     assert (found.record, found.card) == (written.record, written.card)
+    assert found.sheet == written.sheet
 
 
 def test_the_folder_holds_the_files_and_nothing_else(bundle: Path) -> None:
@@ -98,12 +100,18 @@ def forget(bundle: Path) -> None:
     (bundle / SUMS).write_text("\n".join(one for one in lines if "MODEL_CARD.md" not in one))
 
 
+def fill_in(bundle: Path) -> None:
+    with (bundle / "DATASHEET.md").open("a") as sheet:
+        sheet.write("Filled in.\n")
+
+
 DAMAGE = [
     (change, "fusion.safetensors is changed"),
     (remove, "booster.ubj is missing"),
     (add, "notes.txt is extra"),
     (remove_sums, "SHA256SUMS is missing"),
     (forget, "MODEL_CARD.md is changed"),
+    (fill_in, "DATASHEET.md is changed"),
 ]
 
 

@@ -11,12 +11,13 @@ from markupsafe import Markup
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from common.figures import CalibrationBin, CurvePoint
+from common.figures import CalibrationBin, CurvePoint, SiteData
 from common.metrics import RunMetrics, Scores
 from server.report import figures
+from server.report.data_figure import data_figure
 from server.report.rows import arm_rows
 from server.report.svg import shortened
-from tests.support.metrics_builder import build_metrics
+from tests.support.metrics_builder import CLASSES, build_metrics
 
 Points = NDArray[np.float64]
 
@@ -290,3 +291,23 @@ def test_names_in_a_figure_are_left_as_they_are(booster: Scores, name: str) -> N
 def test_long_names_are_cut_to_fit() -> None:
     assert shortened("a" * 22) == "a" * 22
     assert shortened("a" * 23) == "a" * 21 + "…"
+
+
+def test_the_data_figure_draws_what_is_told_and_writes_what_is_not(metrics: RunMetrics) -> None:
+    north = metrics.data["north"].model_copy(
+        update={"examples": {"train": {"Pre": 7}}, "withheld": {"test": ("Early",)},
+                "fewest_examples": 5}
+    )  # fmt: skip
+    svg = parsed(data_figure({"north": north, "south": metrics.data["south"]}, CLASSES))
+    assert "north: Benign 0, Early < 5, Pre 7, Pro 0" in svg.attrib["aria-label"]
+    written = set(texts(svg))
+    assert {"7 + < 5", "north", "south", *CLASSES} <= written
+
+
+def test_more_classes_than_colours_are_drawn_as_one() -> None:
+    classes = tuple(f"subtype {number}" for number in range(12))
+    held = SiteData(examples={"train": dict.fromkeys(classes, 3)}, grouped_by="patient")
+    svg = parsed(data_figure({"north": held}, classes))
+    written = set(texts(svg))
+    assert {"subtype 5", "6 further classes", "36"} <= written
+    assert "subtype 6" not in written

@@ -11,6 +11,7 @@ import yaml
 
 from common.errors import RunStopped
 from common.figures import Interval, Number
+from common.held import PARTS
 from common.metrics import Arms, RunMetrics, Scores, model_arm
 from common.statistics.counts import no_counts
 from server.report.page import render_report, write_report
@@ -220,21 +221,63 @@ def test_costs_are_summed_over_sites_and_phases(page: Element) -> None:
     assert "The run took 12 min 34 s." in text(page)
 
 
-def test_data_tell_few_where_a_site_withholds(metrics: RunMetrics, bare: RunMetrics) -> None:
+def test_counts_that_a_site_withholds_are_bounds(metrics: RunMetrics, bare: RunMetrics) -> None:
     north = metrics.data["north"].model_copy(
         update={
             "examples": {"train": {"Early": 40, "Pre": 7, "Pro": 9}, "test": {"Pre": 6}},
             "withheld": {"test": ("Early",), "validation": ("Pre", "Early")},
+            "fewest_examples": 5,
             "groups": {"train": 12, "test": 3},
             "grouped_by": "stain_cluster",
             "excluded": {"unreadable": 0},
         }
     )
-    page = read(bare.model_copy(update={"data": {**metrics.data, "north": north}}))
-    _, row, south, _ = table(page, "Table of images per site and class")
-    assert row[:5] == ["north", "0 / 0 / 0", "40 / few / few", "7 / few / 6", "9 / 0 / 0"]
-    assert row[5:] == [f"12 / {DASH} / 3", "stain cluster", "none"]
-    assert south[-2:] == ["patient", "2 unreadable, 1 too small"]
+    south = metrics.data["south"].model_copy(
+        update={
+            "examples": {"train": {"Benign": 2}, "test": {"Early": 4}},
+            "withheld": {"validation": ("Pre",)}, "fewest_examples": 3, "groups": {"test": 4},
+        }
+    )  # fmt: skip
+    page = read(bare.model_copy(update={"data": {"north": north, "south": south}}))
+    assert table(page, "Table of images, all sites")[1:] == [
+        ["Benign", "2", "0", "0", "2", DASH],
+        ["Early", "40", "< 5", "4 + < 5", "44 + < 9", DASH],
+        ["Pre", "7", "< 7", "6", "13 + < 7", DASH],  # below 5 and below 3: at most 4 and 2
+        ["Pro", "9", "0", "0", "9", DASH],
+        ["total", "58", "< 11", "10 + < 5", "68 + < 15", DASH],
+        ["groups", DASH, DASH, "7", "", ""],
+    ]
+    assert table(page, "Table of images, north")[2] == [
+        "Early",
+        "40",
+        "< 5",
+        "< 5",
+        "40 + < 9",
+        DASH,
+    ]
+    _, first, second = table(page, "Table of sites' data")
+    assert first == ["north", "62 + < 13", f"12 / {DASH} / 3", "stain cluster", "none"]
+    assert second[:2] == ["south", "6 + < 3"]
+    assert second[-2:] == ["patient", "2 unreadable, 1 too small"]
+    assert "fewer than 5, and the site does not tell" in text(page)
+
+
+def test_counts_that_are_told_add_up(metrics: RunMetrics, page: Element) -> None:
+    data = {site: held.model_copy(update={"withheld": {}}) for site, held in metrics.data.items()}
+    rows = table(page, "Table of images, all sites")
+    assert rows[0] == ["Class", "train", "validation", "test", "total", "%"]
+    counts = {
+        name: [sum(held.examples[part].get(name, 0) for held in data.values()) for part in PARTS]
+        for name in metrics.classes
+    }
+    whole = sum(map(sum, counts.values()))
+    for row in rows[1:5]:
+        expected = counts[row[0]]
+        assert row[1:5] == [*map(str, expected), str(sum(expected))]
+        assert row[5] == f"{100 * sum(expected) / whole:.1f}"
+    assert rows[5][-2:] == [str(whole), "100.0"]
+    assert rows[6] == ["groups", "390", "96", "99", "", ""]
+    assert "< 5" not in text(page)
 
 
 def test_the_tiles_and_facts(metrics: RunMetrics, page: Element) -> None:
@@ -266,7 +309,15 @@ def test_every_section_has_its_figures(metrics: RunMetrics, page: Element) -> No
         if "id" in section.attrib
     }
     counts = {name: len(labels) for name, labels in drawn.items() if labels}
-    expected = {"results": 3, "classes": 1, "calibration": 1, "sites": 1, "training": 2, "cost": 2}
+    expected = {
+        "results": 3,
+        "classes": 1,
+        "calibration": 1,
+        "sites": 1,
+        "training": 2,
+        "cost": 2,
+        "data": 1,
+    }
     assert counts == expected
     for label, key in zip(drawn["results"], MEASURES, strict=True):
         for arm in (metrics.arms.federated, metrics.arms.linear_probe):
@@ -431,7 +482,7 @@ def test_many_classes_and_sites_are_all_there() -> None:
     )
     assert len(table(page, "Table of arms")) == 2 + 4 + 14
     assert [row[0] for row in table(page, "Table of sites")[2:]] == list(sites)
-    assert [row[0] for row in table(page, "Table of images per site and class")[1:]] == list(sites)
+    assert [row[0] for row in table(page, "Table of sites' data")[1:]] == list(sites)
     matrix = table(page, "Confusion matrix, federated")
     assert [len(row) for row in matrix] == [13] * 13
     captions = [text(caption) for caption in page.iter("figcaption")]
