@@ -6,6 +6,9 @@ front, half-precision activations and tail, so a picture gives the same features
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +18,12 @@ from client.activations import SOFTWARE, Progress, unwatched
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.site_config import Numerics
-from client.training.numerics import autocast, laid_out, threads
+from client.training.numerics import autocast, laid_out, measured, settled_numerics, threads
 from common.digests import digest_arrays
 from common.imaging.pipeline import to_model_input
+from common.model.initial import build_branches
 from common.model.network import Branch, front_digest, trained_arrays
+from common.study.schema import Study
 
 _BATCH = 16
 
@@ -26,30 +31,58 @@ Picture = Callable[[Example], NDArray[np.uint8]]
 """Draws an image as the backbones shall see it: uint8 (size, size, 3), RGB."""
 
 
-class FrozenFeatures:
-    """Frozen backbones with a memory of what they have seen.
+@dataclass(frozen=True, eq=False)
+class Backbones:
+    """Backbones with pre-trained weights, and how and where this machine works with them."""
+
+    branches: Sequence[Branch]
+    cache: ActivationCache
+    numerics: Numerics
+
+
+@contextmanager
+def opened(
+    study: Study, weights: Path | None, folder: Path, limit_gb: float
+) -> Iterator[Backbones]:
+    """Build a study's backbones, and lend a cache for as long as the context lasts.
 
     Args:
-        branches: with pre-trained weights.
-        cache: remembers features by the picture's name and the image's digest.
-        numerics: how this machine computes.
+        study: its network and image size.
+        weights: folder of pre-trained weights.
+        folder: of the cache, and of what is measured once of this machine.
+        limit_gb: most disk that it may take, in units of 10^9 bytes.
+
+    Raises:
+        WeightsError: weights are missing.
+        DataError: another process uses the folder.
+    """
+    cache = ActivationCache(folder, int(limit_gb * 1e9))
+    try:
+        branches = build_branches(study, weights)
+        numerics = settled_numerics(
+            "auto", folder / "numerics.json", lambda: measured(branches, study.imaging.size)
+        )
+        yield Backbones(branches, cache, numerics)
+    finally:
+        cache.close()
+
+
+class FrozenFeatures:
+    """Features with a memory.
+
+    Args:
+        backbones: what they pass through.
         progress: told how many pictures have passed, and of how many.
     """
 
-    def __init__(
-        self,
-        branches: Sequence[Branch],
-        cache: ActivationCache,
-        numerics: Numerics,
-        progress: Progress = unwatched,
-    ) -> None:
-        self._branches = branches
-        self._cache = cache
-        self._numerics = numerics
+    def __init__(self, backbones: Backbones, progress: Progress = unwatched) -> None:
+        self._branches = backbones.branches
+        self._cache = backbones.cache
+        self._numerics = backbones.numerics
         self._progress = progress
         self._network = [
             [branch.architecture, front_digest(branch), digest_arrays(trained_arrays([branch], p))]
-            for branch in branches
+            for branch in self._branches
             for p in ("constants", "tails")
         ]
 

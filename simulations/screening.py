@@ -52,6 +52,13 @@ class Ground:
         images = [[e.digest, e.label, e.group] for e in self.examples]
         return digest_value([images, list(self.classes), tests])
 
+    def __str__(self) -> str:
+        folds = "".join(f", {len(folds)} folds" for folds in self.divisions[:1])
+        return (
+            f"{len(self.examples)} images, {len(set(self.groups))} groups{folds}"
+            f"{' image by image (leaky)' * self.is_leaky}, {len(self.divisions)} divisions"
+        )
+
     def leaky(self) -> "Ground":
         """Return the same images, as often divided into as many folds, image by image."""
         divisions = tuple(
@@ -192,7 +199,7 @@ class Account:
         return float(str(self._arms[name]["seconds"]))
 
     def scores(self, reference: str | None = None) -> Mapping[str, Score]:
-        """Return every arm's figures, in the order in which they were added."""
+        """Return every arm's figures, in the order in which they were added first."""
         return {name: self.score(name, reference) for name in self._arms}
 
     def _counted(self, name: str) -> EvaluationCounts:
