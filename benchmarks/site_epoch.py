@@ -37,6 +37,7 @@ from common.model.initial import build_branches
 from common.model.network import Branch
 from common.seeds import stream
 from common.study.network import Network
+from common.study.schedule import Schedule
 from common.study.schema import LabelSet, Study
 from simulations.synthetic import SyntheticSettings, write_dataset
 

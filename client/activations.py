@@ -17,7 +17,7 @@ from client.data.cache import ActivationCache, Shelf
 from client.data.manifest import Example
 from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
-from client.training.augment import AUGMENTATION, view
+from client.training.augment import augmentation_digest, view
 from client.training.numerics import autocast, laid_out
 from common.errors import DataError
 from common.imaging.decode import decode
@@ -71,7 +71,8 @@ class Extractor:
         # Whatever changes an activation stands in its recipe, or two studies would share it.
         self._recipes = [
             [backbone.model_dump(mode="json"), self.front_digests[branch.architecture],
-             preparation_digest(study.imaging), numerics.model_dump(), AUGMENTATION, SOFTWARE]
+             preparation_digest(study.imaging), numerics.model_dump(),
+             augmentation_digest(study.augmentation), SOFTWARE]
             for branch, backbone in zip(branches, study.network.backbones, strict=True)
         ]  # fmt: skip
         self._shelves: list[Shelf] = []
@@ -223,7 +224,10 @@ def _prepared_views(same: Sequence[Wanted], study: Study) -> list[tuple[Wanted, 
             local_detail=str(error),
         ) from error
     image = prepare(decode(data), study.imaging)
-    return [(wanted, view(image, wanted[1], study.seed, example.digest)) for wanted in same]
+    return [
+        (wanted, view(image, wanted[1], study.augmentation, study.seed, example.digest))
+        for wanted in same
+    ]
 
 
 def _filled_up(rows: NDArray[Any], size: int) -> NDArray[Any]:

@@ -47,7 +47,7 @@ def probe_arm(sites: Mapping[str, Site], study: Study, initial: InitialModel) ->
 
 def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
     """Fit and count a logistic regression on 24 colour statistics: no shape, no texture."""
-    plain = study.imaging.model_copy(update={"contrast": "none", "white_balance": False})
+    plain = study.imaging.model_copy(update={"contrast": "none", "stain": "none"})
 
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
         bench = site.bench(study)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
+from client.training.balance import balanced_draw, class_weights
 from client.training.numerics import autocast, laid_out
 from common.model.network import Branch
 from common.study.schedule import Schedule
@@ -38,18 +39,20 @@ def fit_dense(
         pulse: called before every batch.
 
     Returns:
-        Cross-entropy in nats, summed over the images of the last pass.
+        Cross-entropy in nats, weighted if the schedule says so, summed over the images of the
+        last pass.
     """
     optimizer = torch.optim.AdamW(
         parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
+    weights = _weights(labels, schedule)
     loss_sum = 0.0
-    for epoch in _epochs(len(labels), features.shape[1], schedule, generator):
+    for epoch in _epochs(labels, features.shape[1], schedule, generator):
         loss_sum = 0.0
         for images, views in epoch:
             pulse()
             batch = torch.from_numpy(features[images, views])
-            loss_sum += _step(optimizer, forward(batch), labels[images])
+            loss_sum += _step(optimizer, forward(batch), labels[images], _of(weights, images))
     return loss_sum
 
 
@@ -77,27 +80,49 @@ def fit_tail(
         pulse: called before every batch.
 
     Returns:
-        Cross-entropy in nats, summed over the images of the last pass.
+        Cross-entropy in nats, weighted if the schedule says so, summed over the images of the
+        last pass.
     """
     trained = [p for p in (*branch.tail.parameters(), *branch.head.parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(
         trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
+    weights = _weights(labels, schedule)
     loss_sum = 0.0
-    for epoch in _epochs(len(labels), views, schedule, generator):
+    for epoch in _epochs(labels, views, schedule, generator):
         loss_sum = 0.0
         for images, drawn in epoch:
             pulse()
             activations = laid_out(torch.from_numpy(draw(images, drawn)).float(), numerics)
             with autocast(numerics):
                 features = branch.tail(activations)
-            loss_sum += _step(optimizer, branch.logits(features.float()), labels[images])
+            logits = branch.logits(features.float())
+            loss_sum += _step(optimizer, logits, labels[images], _of(weights, images))
     return loss_sum
 
 
-def _step(optimizer: torch.optim.Optimizer, logits: Tensor, labels: NDArray[np.int64]) -> float:
-    """Take one step down the batch's mean cross-entropy; return its sum."""
-    loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+def _weights(labels: NDArray[np.int64], schedule: Schedule) -> Tensor | None:
+    if schedule.balance != "weights":
+        return None
+    return torch.from_numpy(class_weights(labels)).float()
+
+
+def _of(weights: Tensor | None, images: NDArray[np.int64]) -> Tensor | None:
+    return None if weights is None else weights[torch.from_numpy(images)]
+
+
+def _step(
+    optimizer: torch.optim.Optimizer,
+    logits: Tensor,
+    labels: NDArray[np.int64],
+    weights: Tensor | None,
+) -> float:
+    """Take one step down the batch's mean cross-entropy, weighted or not; return its sum."""
+    truth = torch.from_numpy(labels)
+    if weights is None:
+        loss = nn.functional.cross_entropy(logits, truth)
+    else:  # the mean over images, not over weights as torch takes it: sums of batches then add
+        loss = (weights * nn.functional.cross_entropy(logits, truth, reduction="none")).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
@@ -108,13 +133,17 @@ Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def _epochs(
-    images: int, views: int, schedule: Schedule, generator: np.random.Generator
+    labels: NDArray[np.int64], views: int, schedule: Schedule, generator: np.random.Generator
 ) -> Iterator[list[Batch]]:
     """Yield, epoch by epoch, batches of image numbers with a drawn view for each."""
+    images = len(labels)
     for _ in range(schedule.epochs):
-        order = generator.permutation(images)
-        drawn = generator.integers(views, size=images)
+        if schedule.balance == "augmentation":
+            order, drawn = balanced_draw(labels, views, generator)
+        else:
+            order = generator.permutation(images)
+            drawn = generator.integers(views, size=images)[order]
         batches = schedule.batches(images)
-        yield [
-            (part, drawn[part]) for part in np.array_split(order, batches)
-        ]  # parts of nearly equal size: no batch of one image
+        yield list(
+            zip(np.array_split(order, batches), np.array_split(drawn, batches), strict=True)
+        )  # parts of nearly equal size: no batch of one image

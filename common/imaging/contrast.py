@@ -1,4 +1,4 @@
-"""White balance and contrast: what makes smears of different slides alike."""
+"""Contrast: retinex and histogram equalisation of lightness, colour left as it is."""
 
 import math
 from collections.abc import Callable
@@ -12,21 +12,6 @@ Image = NDArray[np.uint8]
 _SCALES = (0.03, 0.16, 0.5)  # of the short side
 _LOG = np.log(np.arange(256, dtype=np.float32) + 1.0)
 _CELL = 4.0  # a blur is computed where its sigma spans about so many pixels
-
-
-def white_balance(image: Image) -> Image:
-    """Scale each channel so that its 95th percentile becomes 245: the empty field turns white.
-
-    Args:
-        image: uint8 (height, width, 3), RGB.
-    """
-    levels = np.arange(256, dtype=np.float64)
-    tables = np.empty((1, 256, 3), dtype=np.uint8)
-    for channel in range(3):
-        counts = np.bincount(image[:, :, channel].ravel(), minlength=256)
-        background = max(1, int(np.searchsorted(np.cumsum(counts), 0.95 * counts.sum())))
-        tables[0, :, channel] = np.clip(np.rint(levels * (245.0 / background)), 0, 255)
-    return np.asarray(cv2.LUT(image, tables), dtype=np.uint8)
 
 
 def clahe(image: Image) -> Image:

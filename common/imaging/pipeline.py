@@ -1,22 +1,34 @@
 """From a decoded image to a model's input, as a study's imaging settings say."""
 
+from collections.abc import Iterator
+from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from common.digests import digest_value
-from common.imaging.contrast import camsr, clahe, white_balance
+from common.imaging.contrast import camsr, clahe
+from common.imaging.field import box_of_nuclei, lit_field
+from common.imaging.mask import inpainted, painted_over
+from common.imaging.scale_bar import scale_bar
+from common.imaging.specks import without_specks
+from common.imaging.stain import normalised
 from common.study.imaging import Imaging
 
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Step = Literal["original", "clean", "crop", "mask", "stain", "contrast", "resize"]
+
 # Raised whenever the same settings begin to give other pixels: caches are keyed by it.
-_VERSION = 1
+_VERSION = 2
 _CONTRASTS = {"camsr": camsr, "clahe": clahe}
 
 
-def prepare(image: NDArray[np.uint8], settings: Imaging) -> NDArray[np.uint8]:
-    """Mask, crop, balance, enhance and resize one image, in this order.
+def prepare(image: Image, settings: Imaging) -> Image:
+    """Clean, crop, mask, normalise, enhance and resize one image, in this order.
 
-    Mask and crop are both measured on the image as decoded. What is left is stretched to a
+    Fractions of crop and mask are measured on the image as decoded. What is left is stretched to a
     square: by area averaging where that shrinks it, else by cubic interpolation. The same input
     gives the same bits, whatever the number of OpenCV's threads.
 
@@ -27,17 +39,37 @@ def prepare(image: NDArray[np.uint8], settings: Imaging) -> NDArray[np.uint8]:
     Returns:
         uint8 (size, size, 3), RGB.
     """
-    height, width = image.shape[:2]
-    rows = _interval(settings.crop.top, 1.0 - settings.crop.bottom, height)
-    columns = _interval(settings.crop.left, 1.0 - settings.crop.right, width)
-    if settings.mask:
-        image = _masked(image, settings, rows, columns)
+    for _, after in steps(image, settings):
+        image = after
+    return image
+
+
+def steps(image: Image, settings: Imaging) -> Iterator[tuple[Step, Image]]:
+    """Yield the image as decoded, then as it is after each step of `prepare`.
+
+    A step that is switched off, or finds nothing to do, yields what it was given.
+    """
+    yield "original", image
+    if settings.clean == "specks":
+        image = without_specks(image)
+    yield "clean", image
+    bar = scale_bar(image) if settings.scale_bar != "keep" else None
+    rows, columns, masked = _found(image, settings)
+    if bar is not None and settings.scale_bar == "median":
+        masked = bar if masked is None else masked | bar
     image = np.ascontiguousarray(image[rows, columns])
-    if settings.white_balance:
-        image = white_balance(image)
+    yield "crop", image
+    if masked is not None:
+        image = painted_over(image, masked[rows, columns])
+    if bar is not None and settings.scale_bar == "inpaint":
+        image = inpainted(image, bar[rows, columns])
+    yield "mask", image
+    image = normalised(image, settings)
+    yield "stain", image
     if settings.contrast != "none":
         image = _CONTRASTS[settings.contrast](image)
-    return _resized(image, settings.size)
+    yield "contrast", image
+    yield "resize", _resized(image, settings.size)
 
 
 def to_model_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -57,8 +89,41 @@ def to_model_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def preparation_digest(settings: Imaging) -> str:
-    """Return what identifies prepared pixels beside the image itself: SHA-256, in hex."""
-    return digest_value({"version": _VERSION, "imaging": settings.model_dump(mode="json")})
+    """Return what identifies prepared pixels beside the image itself: SHA-256, in hex.
+
+    A setting that another one leaves without effect does not count.
+    """
+    unused = set()
+    if settings.stain != "reinhard":
+        unused.add("reinhard")
+    if settings.stain != "macenko":
+        unused.add("macenko")
+    if settings.crop.to != "nuclei":
+        unused.add("nuclei")
+    used = settings.model_dump(mode="json", exclude=unused)
+    return digest_value({"version": _VERSION, "imaging": used})
+
+
+def _found(image: Image, settings: Imaging) -> tuple[slice, slice, Mask | None]:
+    """Return the rows and columns that stay, and what of the whole image is painted over."""
+    height, width = image.shape[:2]
+    crop = settings.crop
+    rows = _interval(crop.top, 1.0 - crop.bottom, height)
+    columns = _interval(crop.left, 1.0 - crop.right, width)
+    masked = None
+    if settings.mask or crop.to == "field":
+        masked = np.zeros((height, width), dtype=np.bool_)
+        for rectangle in settings.mask:
+            down = _interval(rectangle.top, rectangle.bottom, height)
+            masked[down, _interval(rectangle.left, rectangle.right, width)] = True
+        if crop.to == "field":
+            field = lit_field(image[rows, columns])
+            masked[rows, columns] |= field.outside
+            rows, columns = _within(rows, field.rows), _within(columns, field.columns)
+    if crop.to == "nuclei":
+        down, across = box_of_nuclei(image[rows, columns], settings.nuclei, settings.size)
+        rows, columns = _within(rows, down), _within(columns, across)
+    return rows, columns, masked
 
 
 def _interval(start: float, stop: float, length: int) -> slice:
@@ -67,21 +132,12 @@ def _interval(start: float, stop: float, length: int) -> slice:
     return slice(first, max(first + 1, round(stop * length)))
 
 
-def _masked(
-    image: NDArray[np.uint8], settings: Imaging, rows: slice, columns: slice
-) -> NDArray[np.uint8]:
-    """Paint the rectangles with the median colour of what the crop leaves."""
-    median = np.median(image[rows, columns].reshape(-1, 3), axis=0).astype(np.uint8)
-    masked = image.copy()
-    height, width = image.shape[:2]
-    for rectangle in settings.mask:
-        down = _interval(rectangle.top, rectangle.bottom, height)
-        across = _interval(rectangle.left, rectangle.right, width)
-        masked[down, across] = median
-    return masked
+def _within(outer: slice, inner: slice) -> slice:
+    """Return, counted from the whole, a slice that is counted from the start of another."""
+    return slice(outer.start + inner.start, outer.start + inner.stop)
 
 
-def _resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _resized(image: Image, size: int) -> Image:
     height, width = image.shape[:2]
     shrinks = height * width > size * size
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC

@@ -8,6 +8,8 @@ from common.boosting.grid import log_grid
 from common.errors import ConfigError
 from common.study.strict import Strict
 
+Balance = Literal["none", "weights", "augmentation"]
+
 
 class CensusPhase(Strict):
     """Sites count their examples and prove that they hold the same frozen weights."""
@@ -39,6 +41,10 @@ class BackbonesPhase(Strict):
     """Examples per optimiser step."""
     views: int = Field(default=2, ge=1, le=16)
     """Views of each training image: the image itself, and augmented ones."""
+    balance: Balance = "none"
+    """`weights`: an image counts inversely to its class's frequency at the site, at most tenfold.
+    `augmentation`: images of rare classes are drawn more often instead, each time another view; a
+    pass stays as long as it is."""
     norm_bound: float | None = Field(default=None, gt=0)
     """Largest Euclidean norm of an update that the coordinator accepts; by default what AdamW can
     reach at the round's rate, with the site's examples (common/study/schedule.py)."""
@@ -60,6 +66,10 @@ class FusionPhase(Strict):
     """Decoupled weight decay."""
     batch_size: int = Field(default=32, ge=2)
     """Examples per optimiser step."""
+    balance: Balance = "none"
+    """`weights`: an image counts inversely to its class's frequency at the site, at most tenfold.
+    `augmentation`: images of rare classes are drawn more often instead, each time another view; a
+    pass stays as long as it is."""
     norm_bound: float | None = Field(default=None, gt=0)
     """Largest Euclidean norm of an update that the coordinator accepts; by default what AdamW can
     reach at the round's rate, with the site's examples (common/study/schedule.py)."""

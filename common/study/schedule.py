@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from common.asks import Stage
-from common.study.phases import BackbonesPhase, FusionPhase
+from common.study.phases import BackbonesPhase, Balance, FusionPhase
 from common.study.schema import Study
 
 _STEEPEST = 0.1 / math.sqrt(1 - 0.999)
@@ -19,6 +19,7 @@ class Schedule:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    balance: Balance = "none"
 
     def batches(self, images: int) -> int:
         """Return how many batches one pass over that many images has."""
@@ -30,7 +31,9 @@ def schedule_of(study: Study, stage: Stage, number: int) -> Schedule:
     if stage == "fusion":
         fusion = study.phase(FusionPhase)
         rate = falling_rate(fusion.learning_rate, fusion.final_rate, number, fusion.rounds)
-        return Schedule(fusion.local_epochs, fusion.batch_size, rate, fusion.weight_decay)
+        return Schedule(
+            fusion.local_epochs, fusion.batch_size, rate, fusion.weight_decay, fusion.balance
+        )
     backbones = study.phase(BackbonesPhase)
     if stage == "heads":
         epochs, rate = backbones.head_epochs, backbones.head_learning_rate
@@ -40,7 +43,7 @@ def schedule_of(study: Study, stage: Stage, number: int) -> Schedule:
         rate = falling_rate(
             backbones.learning_rate, backbones.final_rate, number, backbones.tail_rounds
         )
-    return Schedule(epochs, backbones.batch_size, rate, backbones.weight_decay)
+    return Schedule(epochs, backbones.batch_size, rate, backbones.weight_decay, backbones.balance)
 
 
 def falling_rate(first: float, final_share: float, round_number: int, rounds: int) -> float:
@@ -61,7 +64,7 @@ def furthest(schedule: Schedule, images: int, values: int, norm: float) -> float
 
     Args:
         schedule: the round's.
-        images: the site's training images, each passed once an epoch.
+        images: the site's training images; an epoch draws as many, whatever balances the classes.
         values: how many values are trained.
         norm: Euclidean norm of the values before the round.
     """

@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, StringConstraints, model_validator
 
 from common.digests import digest_value
+from common.study.augmentation import Augmentation
 from common.study.data import Data
 from common.study.imaging import Imaging
 from common.study.network import Network
@@ -63,6 +64,8 @@ class Study(Strict):
     """How a site groups and splits its images."""
     imaging: Imaging = Imaging()
     """How an image becomes a model's input."""
+    augmentation: Augmentation = Augmentation()
+    """How the further views of a training image vary; `views` of the backbones counts them."""
     network: Network = Network()
     """The model."""
     initial_model: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")

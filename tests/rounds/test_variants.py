@@ -23,7 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "random weights": {"network": {"weights": "random"}},
     "heads alone": {"phases": {"backbones": {"tail_rounds": 0, "views": 1}}},
     "no heads first": {"phases": {"backbones": {"head_rounds": 0}}},
-    "plain pixels": {"imaging": {"contrast": "none", "white_balance": True}},
+    "plain pixels": {"imaging": {"contrast": "none", "stain": "white_balance"}},
     "masked": {"imaging": {"mask": [{"top": 0.8, "bottom": 1.0, "left": 0.0, "right": 0.3}]}},
     "a class that nobody has": {"labels": {"name": "five", "classes": [
         "Benign", "Early", "Pre", "Pro", "Absent"]}},

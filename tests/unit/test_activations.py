@@ -58,7 +58,7 @@ def desk(tmp_path: Path, branches: list[Branch]) -> Desk:
 def pixels(example: Example, number: int = 0) -> torch.Tensor:
     """Prepare one view of an image, float32 (1, 3, height, width) in [-1, 1]."""
     image = prepare(decode(example.image.read_bytes()), STUDY.imaging)
-    image = view(image, number, STUDY.seed, example.digest)
+    image = view(image, number, STUDY.augmentation, STUDY.seed, example.digest)
     return torch.from_numpy(image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
 
 

@@ -4,7 +4,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from common.imaging.contrast import camsr, clahe, white_balance
+from common.imaging.contrast import camsr, clahe
+from common.imaging.stain import white_balance
 
 Image = NDArray[np.uint8]
 

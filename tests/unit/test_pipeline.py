@@ -35,7 +35,7 @@ def test_crop_cuts_fractions_of_each_edge() -> None:
     np.testing.assert_array_equal(prepare(picture(64, 64), settings), picture()[16:48, 6:38])
 
 
-def test_mask_paints_the_median_of_what_the_crop_leaves() -> None:
+def test_mask_paints_the_median_of_what_crop_and_mask_leave() -> None:
     settings = Imaging(
         size=32,
         contrast="none",
@@ -44,7 +44,11 @@ def test_mask_paints_the_median_of_what_the_crop_leaves() -> None:
     )
     image = picture()
     expected = image[:32, :32].copy()
-    expected[16:, 16:24] = np.median(image[:32, :32].reshape(-1, 3), axis=0).astype(np.uint8)
+    rest = np.concatenate(
+        [expected[:16].reshape(-1, 3), expected[16:, :16].reshape(-1, 3),
+         expected[16:, 24:].reshape(-1, 3)]
+    )  # fmt: skip
+    expected[16:, 16:24] = np.median(rest, axis=0).astype(np.uint8)
     np.testing.assert_array_equal(prepare(image, settings), expected)
 
 
@@ -59,7 +63,7 @@ def test_shrinking_averages() -> None:
 @pytest.mark.parametrize("contrast", ["camsr", "clahe", "none"])
 def test_any_shape_becomes_a_square(shape: tuple[int, int], contrast: str) -> None:
     settings = Imaging.model_validate(
-        {"contrast": contrast, "white_balance": True, "crop": {"bottom": 0.143}}
+        {"contrast": contrast, "stain": "white_balance", "crop": {"bottom": 0.143}}
     )
     image = prepare(picture(*shape), settings)
     assert image.shape == (299, 299, 3)
@@ -70,7 +74,7 @@ def test_threads_change_no_bit(threads: None) -> None:
     image, results = picture(500, 400), []
     for count in (1, 2, 4):
         cv2.setNumThreads(count)
-        results.append(prepare(image, Imaging(white_balance=True)))
+        results.append(prepare(image, Imaging(stain="white_balance")))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
 
@@ -91,7 +95,7 @@ def test_every_setting_changes_the_digest() -> None:
         Imaging(size=224),
         Imaging(crop=Crop(bottom=0.143)),
         Imaging(mask=(Rectangle(top=0, bottom=1, left=0, right=0.1),)),
-        Imaging(white_balance=True),
+        Imaging(stain="white_balance"),
         Imaging(contrast="none"),
     ]
     assert len({preparation_digest(s) for s in settings}) == len(settings)
