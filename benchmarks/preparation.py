@@ -15,16 +15,16 @@ looked at: it holds real images, so keep it where they are kept.
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from pydantic import JsonValue
 from rich.console import Console
 from rich.progress import Progress
 
 from client.activations import Extractor
-from client.data.cache import ActivationCache
 from common.study.schema import Study
 from simulations.frozen import FrozenFeatures, opened
 from simulations.pictures import Arm, arms
@@ -36,10 +36,10 @@ from simulations.tails import fine_tuned
 REFERENCE = "plain"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the arms asked for, and print them as they are done."""
     parser = _parser()
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     scenario, study = load_scenario(wanted.scenario)
     found = arms(study)
@@ -48,7 +48,7 @@ def main() -> None:
         parser.error(f"no such arm: {', '.join(unknown)}; there are: {', '.join(found)}")
     chosen = {name: found[name] for name in wanted.arms or found}
     ground = read_ground(
-        wanted.data / scenario.data.manifest,
+        wanted.data / "manifest.csv",
         study.labels.classes,
         scenario.partition.together,
         folds=wanted.folds,
@@ -92,7 +92,9 @@ def _ablate(
                 predicted = probed(ground, views, balance=arm.balance)
                 account.add(name, arm.settings(), predicted, time.perf_counter() - start)
             console.print(row(name, account.score(name, REFERENCE)), account.seconds(name), "s")
-    console.print(f"\n{table({name: account.score(name, REFERENCE) for name in chosen}, REFERENCE)}")
+    console.print(
+        f"\n{table({name: account.score(name, REFERENCE) for name in chosen}, REFERENCE)}"
+    )
 
 
 def _confirm(
@@ -124,11 +126,15 @@ def _confirm(
 def _study_of(study: Study, arm: Arm, tail_rounds: int) -> Study:
     """Return the study that prepares and varies images as an arm does."""
     settings = arm.settings()
-    changes = {
+    changes: dict[str, JsonValue] = {
         "imaging": settings["imaging"],
         "augmentation": settings["augmentation"],
-        "phases": {"backbones": {"views": arm.views, "tail_rounds": tail_rounds}},
-    }
+        "phases": {
+            "backbones": {
+                "views": arm.views, "balance": arm.balance, "tail_rounds": tail_rounds,
+            },
+        },
+    }  # fmt: skip
     return Study.model_validate(merged(study.model_dump(mode="json"), changes))
 
 

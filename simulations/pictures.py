@@ -16,9 +16,8 @@ from common.imaging.pipeline import preparation_digest, prepare
 from common.imaging.segmentation import nuclei
 from common.study.augmentation import Augmentation
 from common.study.imaging import Crop, Imaging, Nuclei, Rectangle
-from common.study.phases import BackbonesPhase
+from common.study.phases import BackbonesPhase, Balance
 from common.study.schema import Study
-from simulations.probes import Balance
 
 Image = NDArray[np.uint8]
 Change = Callable[[Image], Image]
@@ -79,7 +78,7 @@ def arms(study: Study) -> dict[str, Arm]:
         },
         **{f"all usual, {n} views": Arm(plain, usual, n) for n in (2, 4, MOST_VIEWS)},
         "balanced by weights": Arm(plain, balance="weights"),
-        "balanced by views": Arm(plain, usual, MOST_VIEWS, "views"),
+        "balanced by augmentation": Arm(plain, usual, MOST_VIEWS, "augmentation"),
         "default, 1 view": Arm(study.imaging),
         "default": Arm(study.imaging, usual, views),
     }
@@ -97,7 +96,6 @@ def _preparations() -> dict[str, dict[str, Any]]:
         "clahe": {"contrast": "clahe"},
         "camsr": {"contrast": "camsr"},
         "white balance, camsr": {"stain": "white_balance", "contrast": "camsr"},
-        "crop to nuclei": {"crop": Crop(to="nuclei")},
     }
 
 

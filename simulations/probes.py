@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.seeds import stream
+from common.study.phases import Balance
 from simulations.baselines import Probe, linear_probe
 from simulations.folds import Fold, Indices, out_of_fold
 from simulations.screening import Ground, Predictions
-
-Balance = Literal["none", "weights", "views"]
-"""How rare classes are made up for: not at all, by weights, or by further views of their images."""
 
 Rows = NDArray[np.floating[Any]]
 Fit = Callable[..., Probe]
@@ -30,8 +28,8 @@ def probed(
     Args:
         ground: n images and their folds.
         views: features (n, width) of each view. All views of the training images are trained on
-            (with `balance: views`, the first of all, and others of rare classes only); validation
-            and test images are seen as they are, in the first view.
+            (with `balance: augmentation` the first of all, and further ones of rare classes only);
+            validation and test images are seen as they are, in the first view.
         fit: one of `simulations.baselines`.
         balance: of the classes.
     """
@@ -46,7 +44,7 @@ def _tested(
     ground: Ground, views: Sequence[Rows], fit: Fit, balance: Balance, fold: Fold
 ) -> NDArray[np.int64]:
     labels, first = ground.labels, views[0]
-    if balance == "views":
+    if balance == "augmentation":
         images, numbers = topped_up(labels[fold.train], len(views))
         images = fold.train[images]
     else:

@@ -239,7 +239,9 @@ def row(name: str, found: Score) -> str:
 
 def table(scores: Mapping[str, Score], reference: str) -> str:
     """Write arms as a Markdown table."""
-    head = f"| arm | accuracy | macro F1 | macro F1 minus {reference}'s |\n| --- | --- | --- | --- |"
+    head = (
+        f"| arm | accuracy | macro F1 | macro F1 minus {reference}'s |\n| --- | --- | --- | --- |"
+    )
     return "\n".join([head, *(row(name, found) for name, found in scores.items())])
 
 

@@ -77,9 +77,7 @@ def test_a_paired_bootstrap_resamples_whole_groups_of_both_arms_together() -> No
     found = score(counted(here, ours, REPLICATES), reference)
     assert found.gain is not None
     np.testing.assert_allclose(found.gain.interval, np.percentile(gains, (2.5, 97.5)), atol=1e-12)
-    np.testing.assert_allclose(
-        found.macro_f1_interval, np.percentile(own, (2.5, 97.5)), atol=1e-12
-    )
+    np.testing.assert_allclose(found.macro_f1_interval, np.percentile(own, (2.5, 97.5)), atol=1e-12)
     width = found.gain.interval[1] - found.gain.interval[0]  # type: ignore[operator]
     assert found.is_shown
     assert width < 2 * (found.macro_f1_interval[1] - found.macro_f1_interval[0])
