@@ -93,7 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         for name, shortcut in shortcuts(study, ground, features).items():
             bar.update(task, description=name)
-            settings = shortcut.imaging.model_dump(mode="json")
+            settings: JsonValue = [
+                shortcut.imaging.model_dump(mode="json"), preparation_digest(shortcut.imaging),
+                study.imaging.nuclei.model_dump(mode="json"),
+            ]  # fmt: skip
             if not all(account.holds(name, settings) for account in accounts.values()):
                 start = time.perf_counter()
                 rows = shortcut.rows()

@@ -39,12 +39,13 @@ class Arm:
     balance: Balance = "none"
 
     def settings(self) -> dict[str, JsonValue]:
-        """Return the arm as plain data."""
+        """Return the arm as plain data, with digests that change when its pictures do."""
         return {
             "imaging": self.imaging.model_dump(mode="json"),
             "augmentation": self.augmentation.model_dump(mode="json"),
             "views": self.views,
             "balance": self.balance,
+            "pictures": [preparation_digest(self.imaging), augmentation_digest(self.augmentation)],
         }
 
     def picture(self, number: int, seed: int) -> Callable[[Example], Image]:

@@ -133,10 +133,10 @@ class Score:
     @property
     def is_shown(self) -> bool:
         """Whether the gain's interval leaves 0 out."""
-        if self.gain is None or None in self.gain.interval:
+        if self.gain is None:
             return False
         low, high = self.gain.interval
-        return bool(low is not None and high is not None and (low > 0 or high < 0))
+        return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def score(counts: EvaluationCounts, reference: EvaluationCounts | None) -> Score:
