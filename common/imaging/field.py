@@ -53,7 +53,7 @@ def lit_field(image: NDArray[np.uint8]) -> Found:
     outlines, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(largest, outlines, -1, 1, thickness=cv2.FILLED)
     field = enlarged(np.asarray(filled, dtype=np.bool_), height, width)
-    return Found(_span(field.any(axis=1)), _span(field.any(axis=0)), ~field)
+    return Found(_span(field, 1), _span(field, 0), ~field)
 
 
 def box_of_nuclei(
@@ -73,14 +73,14 @@ def box_of_nuclei(
     if not found.any():
         return slice(0, image.shape[0]), slice(0, image.shape[1])
     rows, columns = (
-        _widened(_span(found.any(axis=axis)), length, smallest)
+        _widened(_span(found, axis), length, smallest)
         for axis, length in zip((1, 0), image.shape[:2], strict=True)
     )
     return rows, columns
 
 
-def _span(present: NDArray[np.bool_]) -> slice:
-    places = np.flatnonzero(present)
+def _span(mask: NDArray[np.bool_], axis: int) -> slice:
+    places = np.flatnonzero(mask.any(axis=axis))
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
