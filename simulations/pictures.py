@@ -89,7 +89,7 @@ def _preparations() -> dict[str, dict[str, Any]]:
     return {
         "crop": {"crop": Crop(bottom=0.143)},
         "mask": {"mask": (SCALE_BAR,)},
-        "scale bar found": {"scale_bar": "median"},
+        "scale bar found": {"scale_bar": "inpaint"},
         "cleaned": {"clean": "specks"},
         "white balance": {"stain": "white_balance"},
         "reinhard": {"stain": "reinhard"},
