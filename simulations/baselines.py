@@ -46,6 +46,7 @@ def linear_probe(
     validation_y: NDArray[np.int64],
     *,
     classes: int,
+    is_balanced: bool = False,
 ) -> Probe:
     """Fit multinomial logistic regression on standardised frozen features.
 
@@ -58,12 +59,13 @@ def linear_probe(
         validation_x: (m, features).
         validation_y: int64 (m,).
         classes: of the study.
+        is_balanced: weight the training images so that every class weighs the same.
 
     Raises:
         DataError: there are no validation images, or fewer than two classes to train on.
     """
     train, validation = (train_x, train_y), (validation_x, validation_y)
-    return _best(train, validation, classes, PROBE_STRENGTHS)
+    return _best(train, validation, classes, PROBE_STRENGTHS, is_balanced=is_balanced)
 
 
 def colour_only(
@@ -87,6 +89,8 @@ def _best(
     validation: tuple[Rows, NDArray[np.int64]],
     classes: int,
     strengths: Sequence[float],
+    *,
+    is_balanced: bool = False,
 ) -> Probe:
     present = len(np.unique(train[1]))
     if present < 2 or not len(validation[1]):
@@ -96,7 +100,10 @@ def _best(
             fix="divide the images so that all sites together have validation images, and "
             "training images of two classes at least",
         )
-    probes = [_fitted(train, validation, classes, strength) for strength in strengths]
+    probes = [
+        _fitted(train, validation, classes, strength, is_balanced=is_balanced)
+        for strength in strengths
+    ]
     return max(probes, key=lambda probe: (probe.validation_macro_f1, -probe.strength))
 
 
@@ -105,8 +112,14 @@ def _fitted(
     validation: tuple[Rows, NDArray[np.int64]],
     classes: int,
     strength: float,
+    *,
+    is_balanced: bool,
 ) -> Probe:
-    regression = LogisticRegression(C=strength, max_iter=_MOST_ITERATIONS)
+    regression = LogisticRegression(
+        C=strength,
+        max_iter=_MOST_ITERATIONS,
+        class_weight="balanced" if is_balanced else None,
+    )
     pipeline = make_pipeline(StandardScaler(), regression).fit(*train)
     x, truth = validation
     score = f1_score(
