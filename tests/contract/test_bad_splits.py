@@ -26,7 +26,7 @@ def test_one_division(case: Case, tmp_path: Path) -> None:
         assert caught.value.problem == case.says
         assert caught.value.fix
         assert ".jpg" not in str(caught.value)
-        assert parts_line(examples, STUDY, "north").text == case.says
+        assert parts_line(examples, STUDY, "north", 0).text == case.says
         return
     parts = split(examples, STUDY.data.split, STUDY.seed, "north")
     placed = sorted(str(example.image) for found in parts.values() for example in found)
@@ -34,10 +34,10 @@ def test_one_division(case: Case, tmp_path: Path) -> None:
     lines = [
         counts_line(manifest, CLASSES, 0),
         groups_line(examples, CLASSES, manifest.grouped_by),
-        parts_line(examples, STUDY, "north"),
+        parts_line(examples, STUDY, "north", 0),
     ]
     told = [line.text for line in lines if line.verdict != "ok"]
     expected = case.says.split("`")[3:4]  # what follows the name of the command
     assert all(any(text in line for line in told) for text in expected), told
     if not expected:
-        assert parts_line(examples, STUDY, "north").verdict == "ok"
+        assert parts_line(examples, STUDY, "north", 0).verdict == "ok"

@@ -1,6 +1,7 @@
 """Views: the former formula bit for bit, each variation against an independent computation."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,8 @@ def test_rotation_is_scipys_about_the_centre_with_a_reflected_border() -> None:
 
     for number in (1, 2, 3):
         turned = view(SMEAR, number, only(rotation=40), 1, "k")
-        coarse = min(np.arange(-40.0, 40.1, 2.0), key=lambda a, t=turned: error(a, t))
-        best = min(np.arange(coarse - 2, coarse + 2, 0.2), key=lambda a, t=turned: error(a, t))
+        coarse = min(np.arange(-40.0, 40.1, 2.0), key=partial(error, turned=turned))
+        best = min(np.arange(coarse - 2, coarse + 2, 0.2), key=partial(error, turned=turned))
         assert error(best, turned) < 1.0
 
 
@@ -99,7 +100,7 @@ def test_panning_moves_by_no_more_than_its_share() -> None:
     found = []
     for number in NUMBERS:
         moved = view(SMEAR, number, only(panning=0.1), 1, "k")
-        best = min(reach, key=lambda move, m=moved: error(move, m))  # to the nearest pixel
+        best = min(reach, key=partial(error, moved=moved))  # to the nearest pixel
         assert error(best, moved) < 4.0
         assert max(map(abs, best)) <= 13
         found.append(best)
@@ -118,7 +119,7 @@ def test_zoom_enlarges_and_reduces_about_the_centre_within_its_bounds() -> None:
     found = []
     for number in NUMBERS:
         zoomed = view(SMEAR, number, only(zoom=0.5), 1, "k")
-        factor = min(np.linspace(1 / 1.5, 1.5, 41), key=lambda f, z=zoomed: error(f, z))
+        factor = min(np.linspace(1 / 1.5, 1.5, 41), key=partial(error, zoomed=zoomed))
         assert error(factor, zoomed) < 2.0
         found.append(factor)
     assert min(found) < 1 < max(found)

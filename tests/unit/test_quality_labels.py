@@ -122,8 +122,8 @@ def test_wrong_labels_of_smears_are_found_as_the_manual_says(
     assert len(found & wrong) / len(wrong) >= RECALL
     assert len(found & wrong) / len(found) >= PRECISION
     assert f"{len(found)} of {IMAGES} labels are suspect" in done.output
-    for file in (listed, place / "state" / "suspects.png"):
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for written in (listed, place / "state" / "suspects.png"):
+        assert stat.S_IMODE(written.stat().st_mode) == 0o600
 
 
 def test_a_study_must_be_named_where_none_is_approved(mislabelled: tuple[Path, set[str]]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from client.worker import _alone, _free
+from client.state_lock import alone
+from client.worker import _free
 from common.errors import ConfigError
 
 
@@ -48,7 +49,7 @@ def test_the_own_socket_is_removed_whatever_happens(folder: Path) -> None:
     assert not path.exists()
 
 
-def test_the_socket_of_a_live_process_is_left_alone(folder: Path) -> None:
+def test_the_socket_of_a_live_process_is_leftalone(folder: Path) -> None:
     path = folder / "worker.sock"
     with bound(path) as living:
         living.listen()
@@ -57,7 +58,7 @@ def test_the_socket_of_a_live_process_is_left_alone(folder: Path) -> None:
         assert path.is_socket()
 
 
-def test_a_live_socket_of_another_kind_is_left_alone(folder: Path) -> None:
+def test_a_live_socket_of_another_kind_is_leftalone(folder: Path) -> None:
     path = folder / "log.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as living:
         living.bind(str(path))
@@ -101,14 +102,14 @@ def test_the_folder_of_a_socket_has_to_be_there(folder: Path) -> None:
 
 def test_a_state_folder_serves_one_worker_at_a_time(tmp_path: Path) -> None:
     state = tmp_path / "var" / "state"
-    with _alone(state):
+    with alone(state):
         with (
             pytest.raises(ConfigError, match="another worker uses this site's state") as raised,
-            _alone(state),
+            alone(state),
         ):
             pytest.fail("two share it")
         assert raised.value.local_detail == str(state)
-        with _alone(tmp_path / "other"):
+        with alone(tmp_path / "other"):
             pass
-    with _alone(state):
+    with alone(state):
         pass

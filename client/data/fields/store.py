@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from client.data.cache import Shelf
 from client.data.fields import features
+from client.data.shelf import Shelf
 from common.errors import DataError
 
 _VERSION = 1  # raised when what is computed changes otherwise than by the shape of a record
