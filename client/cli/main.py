@@ -18,7 +18,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "init": ("client.cli.init:init", "Make a site, its key, and its enrolment request."),
         "join": ("client.cli.join:join", "Take the coordinator's kit."),
         "log": ("client.cli.log:log", "Show what left this site."),
-        "manifest": ("client.cli.manifest:manifest", "List the images of class folders."),
+        "manifest": ("client.cli.manifest:manifest", "List a folder's images, or a laboratory's."),
         "pack": ("client.cli.pack:pack", "Write a study's papers for a data-protection officer."),
         "quality": ("client.cli.quality:quality", "Find images that are unfit, and why."),
         "run": ("client.cli.run:run", "Take part: keep worker and SuperNode running."),

@@ -265,7 +265,9 @@ def folders(tmp_path: Path) -> Path:
 def test_manifest_lists_the_images_of_class_folders(folders: Path) -> None:
     result = call(site_command, "manifest", folders, "--subfolder", "patient")
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.output.splitlines()] == ["2", "1", "1", "Written"]
+    assert [line.split()[0] for line in result.output.splitlines()] == [
+        "Layout:", "2", "1", "1", "Written"
+    ]  # fmt: skip
     with (folders / "manifest.csv").open() as file:
         assert [tuple(row.values()) for row in csv.DictReader(file)] == [
             ("Benign/p1/1.png", "Benign", "p1"),
