@@ -88,7 +88,7 @@ def test_the_command_fills_the_column_and_writes_the_pairs(folder: Path) -> None
     assert [(row["path_a"], row["path_b"]) for row in found] == [
         (f"{i}-test.jpg", f"{i}-train.jpg") for i in range(4)
     ]
-    assert all(int(row["inliers"]) >= 12 for row in found)
+    assert all(int(row["inliers"]) >= 14 for row in found)
     assert cv2.imread(str(sheet)) is not None
 
 

@@ -21,7 +21,7 @@ THUMBNAIL = 32
 
 _SIDE = 320  # of the shorter side: nuclei have corners at every scale, and time grows with area
 _LONGEST = 960  # of the longer side, so that a strip does not cost more than three squares
-_MARGIN = 31  # pixels without corners along the edges: a descriptor's own width
+_MARGIN = 22  # pixels without corners along the edges: half the diagonal of a descriptor
 _LEVELS, _STEP = 4, 1.2  # scales looked at: copies resized to 0.6 or 1.7 are still found
 _FAST = 10  # least contrast of a corner, in grey levels; 20 leaves pale smears without
 _POINT = 64  # positions are kept in sixty-fourths of a pixel

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from client.data.fields.features import Corners, corners
 
-ENOUGH = 12
+ENOUGH = 14
 """Fewest agreeing keypoints of a pair. Among pairs of different slides the most by chance was 10
 (docs/data.md, section Fields)."""
 

@@ -17,7 +17,7 @@ from client.data.fields import features
 from client.data.shelf import Shelf
 from common.errors import DataError
 
-_VERSION = 1  # raised when what is computed changes otherwise than by the shape of a record
+_VERSION = 2  # raised when what is computed changes otherwise than by the shape of a record
 _KEY = 32  # of 64 characters of a digest: enough that no two images share them
 
 
