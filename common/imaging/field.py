@@ -52,6 +52,7 @@ def lit_field(image: NDArray[np.uint8]) -> Found:
     largest = (pieces == 1 + areas.argmax()).astype(np.uint8)
     outlines, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = cv2.drawContours(largest, outlines, -1, 1, thickness=cv2.FILLED)
+    filled = cv2.erode(filled, np.ones((3, 3), dtype=np.uint8))  # the rim is half dark
     field = enlarged(np.asarray(filled, dtype=np.bool_), height, width)
     return Found(_span(field, 1), _span(field, 0), ~field)
 
