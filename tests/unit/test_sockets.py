@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from client.worker import _alone, _free
+from client.state_lock import alone, _free
 from common.errors import ConfigError
 
 
@@ -101,14 +101,14 @@ def test_the_folder_of_a_socket_has_to_be_there(folder: Path) -> None:
 
 def test_a_state_folder_serves_one_worker_at_a_time(tmp_path: Path) -> None:
     state = tmp_path / "var" / "state"
-    with _alone(state):
+    with alone(state):
         with (
             pytest.raises(ConfigError, match="another worker uses this site's state") as raised,
-            _alone(state),
+            alone(state),
         ):
             pytest.fail("two share it")
         assert raised.value.local_detail == str(state)
-        with _alone(tmp_path / "other"):
+        with alone(tmp_path / "other"):
             pass
-    with _alone(state):
+    with alone(state):
         pass
