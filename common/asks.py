@@ -80,7 +80,8 @@ class FitTold(Strict):
     examples: Annotated[Count, Field(ge=1)]
     """Training images, the weight in the mean."""
     loss_sum: Loss
-    """Cross-entropy in nats, summed over the images of the last pass (views averaged)."""
+    """Cross-entropy in nats, summed over the images of the last pass (views averaged); weighted
+    where the study balances classes by weights."""
     validation_examples: Count
     """Validation images."""
     validation_correct: Count

@@ -41,7 +41,7 @@ def balanced_draw(
     Returns:
         Numbers of images and of views, both int64 (n,), in random order.
     """
-    shares = np.bincount(labels, weights=class_weights(labels))
+    shares = np.bincount(labels, weights=class_weights(labels)).astype(np.float64)
     drawn = []
     for label, wanted in enumerate(_whole_numbers(shares)):
         own = generator.permutation(np.flatnonzero(labels == label))

@@ -12,6 +12,7 @@ Image = NDArray[np.uint8]
 _SCALES = (0.03, 0.16, 0.5)  # of the short side
 _LOG = np.log(np.arange(256, dtype=np.float32) + 1.0)
 _BAND = 2**20  # pixels looked up at once
+_FAINTEST = 0.05  # span of the retinex; below it there is nothing to enhance
 _CELL = 4.0  # a blur is computed where its sigma spans about so many pixels
 
 
@@ -33,6 +34,9 @@ def camsr(image: Image) -> Image:
         R  = mean over s in {.03, .16, .5} of log(L + 1) - log(blur(L + 1, s * short side))
         R' = R stretched linearly, its 1st percentile to 0 and its 99th to 255, and clipped
         L' = (R' + CLAHE(L)) / 2
+
+    An image whose R spans less than .05 between those percentiles shows an empty field and camera
+    noise (smears span .2 and more): its lightness stays as it is.
 
     The Gaussian blurs mirror at the border. They are computed on reduced copies, which moves an
     output lightness by less than one level on average from the full computation.
@@ -60,7 +64,14 @@ def _retinex_and_clahe(lightness: Image) -> Image:
     for start in range(0, len(lightness), band):
         rows = slice(start, start + band)
         np.subtract(_LOG[lightness[rows]], retinex[rows], out=retinex[rows])
-    both = cv2.addWeighted(_stretched(retinex), 0.5, _equalised(lightness), 0.5, 0.0)
+    low, high = np.percentile(retinex, (1, 99))
+    if high - low < _FAINTEST:
+        return lightness
+    retinex -= np.float32(low)
+    retinex *= np.float32(255.0 / (high - low))
+    retinex += np.float32(0.5)
+    shown = np.clip(retinex, 0, 255, out=retinex).astype(np.uint8)
+    both = cv2.addWeighted(shown, 0.5, _equalised(lightness), 0.5, 0.0)
     return np.asarray(both, dtype=np.uint8)
 
 
@@ -92,14 +103,3 @@ def _log_blur(lightness: Image, sigma: float) -> NDArray[np.float32]:
         reduced, (0, 0), sigmaX=sigmas[0], sigmaY=sigmas[1], borderType=cv2.BORDER_REFLECT
     )
     return np.log(np.asarray(blurred, dtype=np.float32))
-
-
-def _stretched(retinex: NDArray[np.float32]) -> Image:
-    """Stretch the 1st to 99th percentile to 0..255, in place; what is flat becomes 128."""
-    low, high = np.percentile(retinex, (1, 99))
-    if high - low < 1e-6:
-        return np.full(retinex.shape, 128, dtype=np.uint8)
-    retinex -= np.float32(low)
-    retinex *= np.float32(255.0 / (high - low))
-    retinex += np.float32(0.5)
-    return np.clip(retinex, 0, 255, out=retinex).astype(np.uint8)

@@ -46,14 +46,16 @@ def lit_field(image: NDArray[np.uint8]) -> Found:
     brightest = reduced(image, _LONGEST).max(axis=2)
     lit = (brightest >= max(1.0, _DARK * np.percentile(brightest, 95))).astype(np.uint8)
     _, pieces, statistics, _ = cv2.connectedComponentsWithStats(lit, connectivity=4)
-    areas = statistics[1:, cv2.CC_STAT_AREA]
-    if not len(areas) or areas.max() < _SMALLEST * lit.size:
+    field = np.zeros_like(lit)
+    if len(statistics) > 1:
+        field = (pieces == 1 + statistics[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+    outlines, _ = cv2.findContours(field, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(field, outlines, -1, 1, thickness=cv2.FILLED)
+    inner = cv2.erode(filled, np.ones((3, 3), dtype=np.uint8))  # the rim is half dark
+    if inner.mean() < _SMALLEST:
         return Found(slice(0, height), slice(0, width), np.zeros((height, width), dtype=np.bool_))
-    largest = (pieces == 1 + areas.argmax()).astype(np.uint8)
-    outlines, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = cv2.drawContours(largest, outlines, -1, 1, thickness=cv2.FILLED)
-    field = enlarged(np.asarray(filled, dtype=np.bool_), height, width)
-    return Found(_span(field.any(axis=1)), _span(field.any(axis=0)), ~field)
+    found = enlarged(np.asarray(inner, dtype=np.bool_), height, width)
+    return Found(_span(found, 1), _span(found, 0), ~found)
 
 
 def box_of_nuclei(
@@ -73,14 +75,14 @@ def box_of_nuclei(
     if not found.any():
         return slice(0, image.shape[0]), slice(0, image.shape[1])
     rows, columns = (
-        _widened(_span(found.any(axis=axis)), length, smallest)
+        _widened(_span(found, axis), length, smallest)
         for axis, length in zip((1, 0), image.shape[:2], strict=True)
     )
     return rows, columns
 
 
-def _span(present: NDArray[np.bool_]) -> slice:
-    places = np.flatnonzero(present)
+def _span(mask: NDArray[np.bool_], axis: int) -> slice:
+    places = np.flatnonzero(mask.any(axis=axis))
     return slice(int(places[0]), int(places[-1]) + 1)
 
 

@@ -22,15 +22,19 @@ Step = Literal["original", "clean", "crop", "mask", "stain", "contrast", "resize
 
 # Raised whenever the same settings begin to give other pixels: caches are keyed by it.
 _VERSION = 2
+_DETAIL = 4  # sides of the model's input that stain and contrast look at, in an image that large
 _CONTRASTS = {"camsr": camsr, "clahe": clahe}
 
 
 def prepare(image: Image, settings: Imaging) -> Image:
     """Clean, crop, mask, normalise, enhance and resize one image, in this order.
 
-    Fractions of crop and mask are measured on the image as decoded. What is left is stretched to a
-    square: by area averaging where that shrinks it, else by cubic interpolation. The same input
-    gives the same bits, whatever the number of OpenCV's threads.
+    Fractions of crop and mask are measured on the image as decoded. Before its stain is looked at,
+    what is left of a large image is reduced until its shorter side is four times `size`: two
+    cameras then give the same smear the same contrast, and twenty megapixels cost little more than
+    one (docs/data.md, Preparation). At last it is stretched to a square: by area averaging where
+    that shrinks it, else by cubic interpolation. The same input gives the same bits, whatever the
+    number of OpenCV's threads.
 
     Args:
         image: uint8 (height, width, 3), RGB.
@@ -64,7 +68,7 @@ def steps(image: Image, settings: Imaging) -> Iterator[tuple[Step, Image]]:
     if bar is not None and settings.scale_bar == "inpaint":
         image = inpainted(image, bar[rows, columns])
     yield "mask", image
-    image = normalised(image, settings)
+    image = normalised(_at_most(image, _DETAIL * settings.size), settings)
     yield "stain", image
     if settings.contrast != "none":
         image = _CONTRASTS[settings.contrast](image)
@@ -135,6 +139,16 @@ def _interval(start: float, stop: float, length: int) -> slice:
 def _within(outer: slice, inner: slice) -> slice:
     """Return, counted from the whole, a slice that is counted from the start of another."""
     return slice(outer.start + inner.start, outer.start + inner.stop)
+
+
+def _at_most(image: Image, shortest: int) -> Image:
+    """Reduce an image by area averaging until its shorter side is no longer than that."""
+    height, width = image.shape[:2]
+    share = shortest / min(height, width)
+    if share >= 1.0:
+        return image
+    size = (round(width * share), round(height * share))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _resized(image: Image, size: int) -> Image:

@@ -24,6 +24,7 @@ _TALL = 0.16  # of the short side: greatest height
 _ELONGATED = 1.3  # least ratio of length to height
 _FEWEST = 8  # pixels of ink
 _WHITE = 244  # darkest channel of the plate that lettering may lie on
+_MARGIN = (0.015, 0.03)  # of the short side, above and beside: JPEG smears, and ticks are faint
 _MOST = 0.15  # of the image: more is no scale bar, and nothing is masked
 
 
@@ -33,8 +34,8 @@ def scale_bar(image: Image) -> Mask:
     Ink is what no stain looks like, in strokes: neutral black, or red, yellow, green or cyan, at
     least 40 levels darker than its surroundings and nowhere wider than 3 % of the short side.
     Pieces of ink that lie close together are one; it counts if it is wider than high and lies
-    within 22 % of an edge. Its box is widened over a uniformly white plate, and by a hundredth for
-    what JPEG smears. White lettering is not found, nor
+    within 22 % of an edge. Its box is widened over a uniformly white plate, and by 1.5 % above
+    and 3 % beside, for what JPEG smears and for faint ticks. White lettering is not found, nor
     what stands upright or was drawn in the colours of the stain.
 
     Args:
@@ -107,8 +108,9 @@ def _with_plate(box: Box, image: Image, ink: Mask) -> Box:
             right += 1
         if before == (top, bottom, left, right):
             break
-    margin = max(1, round(0.01 * min(height, width)))
+    side = min(height, width)
+    down, across = max(1, round(_MARGIN[0] * side)), max(1, round(_MARGIN[1] * side))
     return (
-        max(0, top - margin), min(height, bottom + margin),
-        max(0, left - margin), min(width, right + margin),
+        max(0, top - down), min(height, bottom + down),
+        max(0, left - across), min(width, right + across),
     )  # fmt: skip

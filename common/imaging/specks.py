@@ -18,8 +18,8 @@ def without_specks(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         image: uint8 (height, width, 3), RGB.
     """
     median = np.asarray(cv2.medianBlur(image, 3), dtype=np.uint8)
-    differs = cv2.absdiff(image, median) > _FARTHEST
-    rows, columns = np.nonzero(differs.any(axis=2))
+    difference = cv2.absdiff(image, median)
+    rows, columns = np.nonzero(difference.max(axis=2) > _FARTHEST)
     if not len(rows):
         return image
     framed = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REFLECT_101)
@@ -28,7 +28,7 @@ def without_specks(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     own = image[rows, columns].astype(np.int16)
     above = (own - near > _FARTHEST).sum(axis=0) >= len(around) - 1
     below = (near - own > _FARTHEST).sum(axis=0) >= len(around) - 1
-    is_lone = ((above | below) & differs[rows, columns]).any(axis=1)
+    is_lone = ((above | below) & (difference[rows, columns] > _FARTHEST)).any(axis=1)
     cleaned = image.copy()
     cleaned[rows[is_lone], columns[is_lone]] = median[rows[is_lone], columns[is_lone]]
     return cleaned

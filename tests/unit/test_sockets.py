@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from client.state_lock import alone, _free
+from client.state_lock import alone
+from client.worker import _free
 from common.errors import ConfigError
 
 
