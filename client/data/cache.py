@@ -83,7 +83,7 @@ class ActivationCache:
         """
         name = digest_value([what, list(shape), np.dtype(dtype).name])[:32]
         if name not in self._open:
-            self._open[name] = Shelf(self.folder / name, shape, dtype)
+            self._open[name] = Shelf(self.folder / name, shape, dtype, holds, study)
         self._open[name].describe(holds, study or {})
         self._open[name].touch()
         return self._open[name]

@@ -38,9 +38,23 @@ class Shelf:
 
     A key is the digest of the image that the record was made of, or its first half, and what else
     it takes behind a dash: so it is found when an image is to be forgotten.
+
+    Args:
+        folder: is made; it holds records, keys and a card.
+        shape: of a record.
+        dtype: of a record.
+        holds: what the records are, in words, for the card.
+        study: digest and name of the study that uses them.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        holds: str = "",
+        study: Mapping[str, str] | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.shape = shape
@@ -51,8 +65,8 @@ class Shelf:
         self._keys.touch()
         self._position = {key: i for i, key in enumerate(self._intact_keys())}
         self._card = read_card(folder)
-        if self._card is None:
-            self.describe("records", {})
+        if holds or self._card is None:
+            self.describe(holds or "records", study or {})
 
     @property
     def record_bytes(self) -> int:

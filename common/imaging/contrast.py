@@ -11,8 +11,8 @@ Image = NDArray[np.uint8]
 
 _SCALES = (0.03, 0.16, 0.5)  # of the short side
 _LOG = np.log(np.arange(256, dtype=np.float32) + 1.0)
-_FAINTEST = 0.05  # span of the retinex; below it there is nothing to enhance
 _BAND = 2**20  # pixels looked up at once
+_FAINTEST = 0.05  # span of the retinex; below it there is nothing to enhance
 _CELL = 4.0  # a blur is computed where its sigma spans about so many pixels
 
 
@@ -67,7 +67,10 @@ def _retinex_and_clahe(lightness: Image) -> Image:
     low, high = np.percentile(retinex, (1, 99))
     if high - low < _FAINTEST:
         return lightness
-    shown = _stretched(retinex, float(low), float(high))
+    retinex -= np.float32(low)
+    retinex *= np.float32(255.0 / (high - low))
+    retinex += np.float32(0.5)
+    shown = np.clip(retinex, 0, 255, out=retinex).astype(np.uint8)
     both = cv2.addWeighted(shown, 0.5, _equalised(lightness), 0.5, 0.0)
     return np.asarray(both, dtype=np.uint8)
 
@@ -100,11 +103,3 @@ def _log_blur(lightness: Image, sigma: float) -> NDArray[np.float32]:
         reduced, (0, 0), sigmaX=sigmas[0], sigmaY=sigmas[1], borderType=cv2.BORDER_REFLECT
     )
     return np.log(np.asarray(blurred, dtype=np.float32))
-
-
-def _stretched(retinex: NDArray[np.float32], low: float, high: float) -> Image:
-    """Stretch `low` to `high` to 0..255, in place."""
-    retinex -= np.float32(low)
-    retinex *= np.float32(255.0 / (high - low))
-    retinex += np.float32(0.5)
-    return np.clip(retinex, 0, 255, out=retinex).astype(np.uint8)
