@@ -37,6 +37,4 @@ def test_fields_that_another_matcher_found_are_found(tmp_path: Path) -> None:
     ours = together(list(fields_of([Example(image, 0, "") for image in images], pairs).names))
     theirs = together([row["field"] for row in rows])
     assert len(theirs & ours) >= 0.9 * len(theirs)
-    cluster = {image: row["stain_cluster"] for image, row in zip(images, rows, strict=True)}
-    apart = sum(cluster[pair.first] != cluster[pair.second] for pair in pairs)
-    assert apart <= 0.02 * len(pairs)  # another slide's pairs would be chance
+    assert len(ours) <= 1.3 * len(theirs)  # theirs are a lower bound

@@ -26,6 +26,7 @@ _FULL = 32  # keypoints in a bucket from which on it is a stop word
 _WINDOW = 4  # of such a bucket, each keypoint meets the next few: forty copies stay a chain
 _ALIKE = 40  # most bits in which two keypoints that vote differ
 _AGREE = 3  # votes for one pose that make a candidate; two fall together by chance
+_AGREE_MIRRORED = 5  # mirrored copies are rare, and mostly whole; chance is as frequent as upright
 _TURNS, _SHIFT = 12, 80.0  # size of a pose: parts of a turn, pixels; half overlapping
 _MOST = 40  # candidates of an image, those with most votes
 
@@ -190,7 +191,7 @@ def _counted(
         pose = ((which * _TURNS + turns) * 64 + cells[:, 0]) * 64 + cells[:, 1]
         poses, votes = np.unique(pose, return_counts=True)
         np.maximum.at(most, poses // (_TURNS * 64 * 64), votes)
-    enough = most >= _AGREE
+    enough = most >= np.where(names % 2 == 1, _AGREE_MIRRORED, _AGREE)
     return names[enough], most[enough]
 
 

@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 from client.data.fields.features import Corners, corners
 
 ENOUGH = 14
-"""Fewest agreeing keypoints of a pair. Among pairs of different slides the most by chance was 10
-(docs/data.md, section Fields)."""
+"""Fewest agreeing keypoints of a pair; chance gave 12 at most (docs/data.md, section Fields)."""
 
 _DISTANCE = 64  # most of 256 comparisons in which two keypoints of one spot differ
 _NEAR = 3.0  # pixels that an agreeing keypoint may lie off
 _SCALES = (0.5, 2.0)  # of one image to the other, once both are of one working size
 _TRIES, _CONFIDENCE = 1000, 0.999
-_SPREAD = 0.03  # share of the image that agreeing keypoints span: more than a stamp or scale bar
+_SPAN = 0.03  # of the image's area, by agreeing keypoints: more than one cell's
+# What lies at one place in both pictures may be burned into them, as a scale bar is: then, unless
+# the whole pictures are alike, it is no overlap.
+_SAME_PLACE = 8.0  # pixels
+_STILL_ENOUGH = 40  # fewest agreeing keypoints; a scale bar with its text has 10
+_STILL_SPAN = 0.2  # of width and height, by the middle 60 % of them
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,21 @@ def _similar(a: Corners, b: Corners) -> tuple[NDArray[np.float32], NDArray[np.fl
         return none, none
     inside = np.asarray(agreeing).ravel().astype(bool)
     start, end = start[inside], end[inside]
-    if len(start) < ENOUGH or not _spread(start, a.points) or not _spread(end, b.points):
+    if len(start) < ENOUGH or not _is_of_the_slide(start, end, a.points):
         return none, none
     return start, end
 
 
-def _spread(agreeing: NDArray[np.float32], of: NDArray[np.float32]) -> bool:
-    """Say whether keypoints span more than a mark burned into the picture does.
+def _is_of_the_slide(
+    start: NDArray[np.float32], end: NDArray[np.float32], of: NDArray[np.float32]
+) -> bool:
+    """Say whether agreeing keypoints span more than a mark burned into both pictures does.
 
-    The rest of the keypoints stands for the image: their box is what could have been spanned.
+    The box of all of an image's keypoints stands for the image.
     """
-    height, width = of.max(axis=0) - of.min(axis=0)
-    area = cv2.contourArea(cv2.convexHull(agreeing))
-    return bool(area >= _SPREAD * max(float(height * width), 1.0))
+    extents = np.maximum(of.max(axis=0) - of.min(axis=0), 1)
+    if float(np.median(np.abs(start - end).max(axis=1))) < _SAME_PLACE:
+        low, high = np.quantile(start, (0.2, 0.8), axis=0)
+        is_wide = bool(((high - low) / extents >= _STILL_SPAN).all())
+        return is_wide and len(start) >= _STILL_ENOUGH
+    return float(cv2.contourArea(cv2.convexHull(start))) >= _SPAN * float(extents.prod())
