@@ -52,8 +52,10 @@ def stain(image: NDArray[np.uint8]) -> Stain:
     purple = (hue >= _PURPLE[0]) & (hue <= _PURPLE[1]) & (saturation >= _LEAST_SATURATION)
     side = min(image.shape[:2])
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, 2 * [odd(_OPENING * side / WORKING_SIDE)])
-    patches = cv2.morphologyEx(purple.astype(np.uint8), cv2.MORPH_OPEN, shape)
-    patches = np.asarray(cv2.morphologyEx(patches, cv2.MORPH_CLOSE, shape), np.uint8)
+    opened = cv2.morphologyEx(purple.astype(np.uint8), cv2.MORPH_OPEN, shape)
+    patches: NDArray[np.uint8] = np.asarray(
+        cv2.morphologyEx(opened, cv2.MORPH_CLOSE, shape), np.uint8
+    )
     diameter = _diameter(patches)
     return Stain(
         purple=float(purple.mean()),

@@ -37,7 +37,7 @@ def blurred(number: int) -> Image:
 
 
 def gained(number: int, *factors: float) -> Image:
-    return np.clip(draw(number) * np.array(factors), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(draw(number) * np.array(factors), 0, 255), np.uint8)
 
 
 def barred(number: int) -> Image:

@@ -72,7 +72,7 @@ def test_nuclei_are_measured_also_where_they_touch() -> None:
         assert found.diameter is not None
         assert_allclose(found.diameter * 224, 25, atol=1.5)
         assert_allclose(found.nuclei, (image == PURPLE).all(axis=2).mean(), rtol=0.05)
-        hue = cv2.cvtColor(np.float32([[PURPLE]]) / 255, cv2.COLOR_RGB2HSV)[0, 0, 0]
+        hue = cv2.cvtColor(np.array([[PURPLE]], np.float32) / 255, cv2.COLOR_RGB2HSV)[0, 0, 0]
         assert found.hue is not None
         assert_allclose(found.hue, hue, atol=1)
 

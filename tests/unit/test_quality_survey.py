@@ -16,10 +16,11 @@ from click.testing import CliRunner
 from client.census import told_exclusions
 from client.cli.main import main
 from client.data.manifest import Example
+from client.data.remembered import save
 from client.doctor.quality import quality_line
 from client.holdings import examine
 from client.pulse import no_pulse
-from client.quality import survey as room
+from client.quality.measures import measure
 from client.quality.sheet import worst
 from client.quality.survey import leave_out, measures_of, survey
 from client.site_config import Cache, Images, Quality, SiteConfig
@@ -94,7 +95,7 @@ def test_faults_are_counted_and_found_again_from_the_cache(
 def test_a_damaged_entry_is_measured_anew(examples: Sequence[Example], tmp_path: Path) -> None:
     (one,) = measures_of(examples[:1], tmp_path)
     (store,) = tmp_path.iterdir()
-    room.save(store, {examples[0].digest: {"blur": "sharp"}})
+    save(store, {examples[0].digest: {"blur": "sharp"}})
     assert measures_of(examples[:1], tmp_path) == [one]
 
 
@@ -142,7 +143,7 @@ def test_large_images_are_measured(tmp_path: Path) -> None:
     image = cv2.resize(draw(1), (4100, 4100))
     cv2.imwrite(str(tmp_path / "large.jpg"), image[..., ::-1])
     (large,) = measures_of([Example(tmp_path / "large.jpg", 0, "", digest="0")])
-    np.testing.assert_allclose(large.stain.nuclei, room.measure(draw(1)).stain.nuclei, rtol=0.1)
+    np.testing.assert_allclose(large.stain.nuclei, measure(draw(1)).stain.nuclei, rtol=0.1)
 
 
 def test_the_action_decides_what_is_left_out(examples: Sequence[Example], measured: Path) -> None:
