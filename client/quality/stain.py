@@ -53,7 +53,9 @@ def stain(image: NDArray[np.uint8]) -> Stain:
     side = min(image.shape[:2])
     shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, 2 * [odd(_OPENING * side / WORKING_SIDE)])
     opened = cv2.morphologyEx(purple.astype(np.uint8), cv2.MORPH_OPEN, shape)
-    patches = np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, shape), np.uint8)
+    patches: NDArray[np.uint8] = np.asarray(
+        cv2.morphologyEx(opened, cv2.MORPH_CLOSE, shape), np.uint8
+    )
     diameter = _diameter(patches)
     return Stain(
         purple=float(purple.mean()),

@@ -31,7 +31,7 @@ def images(name: str) -> list[Image]:
 
 
 def scaled(image: Image, factor: float) -> Image:
-    return np.clip(image * factor, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * factor, 0, 255), np.uint8)
 
 
 SPOILT: dict[str, Callable[[Image], Image]] = {
