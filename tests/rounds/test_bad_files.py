@@ -77,11 +77,11 @@ def test_a_manifest_at_fault_costs_its_site_alone(course: tuple[Course, RunMetri
     name = row.partition(",")[0]
     (ran.images / name).unlink()
     with in_time(300):
-        metrics = ran.run("without west", ran.sites("without west"))
+        metrics = ran.run("without-west", ran.sites("without-west"))
     assert sorted(metrics.data) == ["north", "south"]
     assert not metrics.complete
     for file in ("record.jsonl", "metrics.json", "report.html"):
-        assert name not in (ran.home / "without west" / file).read_text(encoding="utf-8")
+        assert name not in (ran.home / "without-west" / file).read_text(encoding="utf-8")
 
 
 def test_the_release_answers_for_odd_files_too(
