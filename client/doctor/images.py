@@ -1,7 +1,7 @@
 """Checks of the manifest and of the images that it lists."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from client.data.splits import PARTS, split
 from client.doctor.finding import Finding, Watch, ok, problem, unwatched, warning
 from client.holdings import offered
 from client.site_config import SiteConfig
+from common.asks import Part
 from common.errors import DataError
 from common.imaging.decode import decode
 from common.labels import Vocabulary, bare, entry, own_terms, spellings
@@ -201,32 +202,36 @@ def parts_line(examples: Sequence[Example], study: Study, site: str, fewest: int
             "parts", f"{text}: nothing for {_named(empty)}",
             "add images of more patients, or state the parts in the manifest's split column",
         )  # fmt: skip
-    classes = study.labels.classes
-    held = {example.label for example in examples}
-    lacking = {
-        name: held - {example.label for example in parts[name]} for name in ("train", "test")
-    }
-    if any(lacking.values()):
-        found = [
-            f"no {_named([classes[label] for label in sorted(labels)])} in {name}"
-            for name, labels in lacking.items()
-            if labels
-        ]
+    short = [*_lacking(examples, parts, study), *_unscored(parts, study, fewest)]
+    if short:
         return warning(
-            "parts", f"{text}: {', '.join(found)}",
-            "add images of more patients of this class; without, this site's test tells nothing of "
-            "it, or its training",
+            "parts", f"{text}: {'; '.join(short)}",
+            "add images of more patients of these classes, or, for those below it, lower the limit "
+            "in the site file",
         )  # fmt: skip
-    tested = Counter(example.label for example in parts["test"])
-    few = [name for i, name in enumerate(classes) if 0 < tested[i] < fewest]
-    if few:
-        return warning(
-            "parts",
-            f"{text}; test images of {_named(few)} are below limits.fewest_examples ({fewest}): "
-            "these classes are not scored here",
-            "add images of more patients, or lower the limit in the site file",
-        )
     return ok("parts", f"{text} images in study {study.name}")
+
+
+def _lacking(
+    examples: Sequence[Example], parts: Mapping[Part, Sequence[Example]], study: Study
+) -> Iterator[str]:
+    """Tell which of the site's classes training or test has nothing of."""
+    held = {example.label for example in examples}
+    for name in ("train", "test"):
+        absent = sorted(held - {example.label for example in parts[name]})
+        if absent:
+            yield f"no {_named([study.labels.classes[label] for label in absent])} in {name}"
+
+
+def _unscored(parts: Mapping[Part, Sequence[Example]], study: Study, fewest: int) -> Iterator[str]:
+    """Tell which classes have so few test images that none of them is told."""
+    tested = Counter(example.label for example in parts["test"])
+    few = [name for i, name in enumerate(study.labels.classes) if 0 < tested[i] < fewest]
+    if few:
+        yield (
+            f"test images of {_named(few)} are below limits.fewest_examples ({fewest}), so that "
+            "these classes are not scored here"
+        )
 
 
 def measured(examples: Sequence[Example], watch: Watch = unwatched) -> Measured:

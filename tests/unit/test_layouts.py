@@ -1,7 +1,6 @@
 """What single layouts refuse, and what they tell beyond labels."""
 
 import csv
-import os
 from pathlib import Path
 
 import cv2
@@ -237,10 +236,3 @@ def test_a_manifest_beside_its_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not lie above"):
         listed(tmp_path / "images", above=tmp_path / "reports")
     assert lines(listed(tmp_path / "images", above=tmp_path))[1] == "images/x/1.png,x"
-
-
-def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
-    tree(tmp_path, "x/1.png", "y/2.png")
-    (tmp_path / "y/2.png").rename(tmp_path / os.fsdecode(b"y/J\xe4ger.png"))
-    with pytest.raises(DataError, match="1 file or folder names are not written in UTF-8"):
-        listed(tmp_path)
