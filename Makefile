@@ -49,6 +49,7 @@ proto: $(INSTALLED)  ## write the code of the worker's protocol anew
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. common/worker.proto
 
 bench: $(INSTALLED)  ## ratios of speed and size, on this machine
+	$(BIN)/python benchmarks/preparation_speed.py
 	$(BIN)/python benchmarks/site_epoch.py
 	$(BIN)/python benchmarks/traffic.py
 	$(BIN)/python benchmarks/slow_network.py

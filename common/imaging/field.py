@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from common.imaging.channels import brightest
 from common.imaging.reduced import enlarged, reduced
 from common.imaging.segmentation import nuclei
 from common.study.imaging import Nuclei
@@ -43,8 +44,8 @@ def lit_field(image: NDArray[np.uint8]) -> Found:
         image: uint8 (height, width, 3), RGB.
     """
     height, width = image.shape[:2]
-    brightest = reduced(image, _LONGEST).max(axis=2)
-    lit = (brightest >= max(1.0, _DARK * np.percentile(brightest, 95))).astype(np.uint8)
+    light = brightest(reduced(image, _LONGEST))
+    lit = (light >= max(1.0, _DARK * np.percentile(light, 95))).astype(np.uint8)
     _, pieces, statistics, _ = cv2.connectedComponentsWithStats(lit, connectivity=4)
     field = np.zeros_like(lit)
     if len(statistics) > 1:

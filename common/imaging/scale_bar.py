@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from common.imaging.channels import brightest, darkest
 from common.imaging.reduced import enlarged, reduced
 
 Image = NDArray[np.uint8]
@@ -59,9 +60,9 @@ def scale_bar(image: Image) -> Mask:
 def _ink(image: Image) -> Mask:
     stroke = max(3, round(_STROKE * min(image.shape[:2]))) | 1
     kernel = np.ones((stroke, stroke), dtype=np.uint8)
-    depth = cv2.morphologyEx(image.min(axis=2), cv2.MORPH_BLACKHAT, kernel)
-    brightest = image.max(axis=2)
-    is_black = (brightest <= _BLACK) & (brightest - image.min(axis=2) <= _NEUTRAL)
+    dark, bright = darkest(image), brightest(image)
+    depth = cv2.morphologyEx(dark, cv2.MORPH_BLACKHAT, kernel)
+    is_black = (bright <= _BLACK) & (bright - dark <= _NEUTRAL)
     hue, saturation, _ = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
     first, last = (degrees / 2 for degrees in _FOREIGN)
     is_foreign = (saturation >= 255 * _COLOURED) & ((hue >= first) | (hue <= last))
@@ -92,7 +93,7 @@ def _lines(ink: Mask) -> list[Box]:
 
 def _with_plate(box: Box, image: Image, ink: Mask) -> Box:
     """Widen a box over white on each side, by no more than its own length, and by a margin."""
-    is_plate = (image.min(axis=2) >= _WHITE) | ink
+    is_plate = (darkest(image) >= _WHITE) | ink
     height, width = ink.shape
     top, bottom, left, right = box
     reach = max(bottom - top, right - left)

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from common.imaging.channels import brightest
+
 _FARTHEST = 40  # levels from the 3 x 3 median and from every neighbour
 
 
@@ -18,8 +20,8 @@ def without_specks(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         image: uint8 (height, width, 3), RGB.
     """
     median = np.asarray(cv2.medianBlur(image, 3), dtype=np.uint8)
-    difference = cv2.absdiff(image, median)
-    rows, columns = np.nonzero(difference.max(axis=2) > _FARTHEST)
+    difference = np.asarray(cv2.absdiff(image, median), dtype=np.uint8)
+    rows, columns = np.nonzero(brightest(difference) > _FARTHEST)
     if not len(rows):
         return image
     framed = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REFLECT_101)

@@ -24,6 +24,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "heads alone": {"phases": {"backbones": {"tail_rounds": 0, "views": 1}}},
     "no heads first": {"phases": {"backbones": {"head_rounds": 0}}},
     "plain pixels": {"imaging": {"contrast": "none", "stain": "white_balance"}},
+    "every step and variation, rare classes balanced": {
+        "imaging": {"clean": "specks", "crop": {"to": "field"}, "scale_bar": "inpaint",
+                    "stain": "macenko"},
+        "augmentation": {"rotation": 180, "panning": 0.1, "zoom": 0.1, "emboss": 0.2},
+        "phases": {"backbones": {"balance": "augmentation"}, "fusion": {"balance": "weights"}},
+    },
     "masked": {"imaging": {"mask": [{"top": 0.8, "bottom": 1.0, "left": 0.0, "right": 0.3}]}},
     "a class that nobody has": {"labels": {"name": "five", "classes": [
         "Benign", "Early", "Pre", "Pro", "Absent"]}},

@@ -1,6 +1,7 @@
 """Views: the former formula bit for bit, each variation against an independent computation."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,30 +78,30 @@ def test_turns_and_mirrors_only_move_pixels() -> None:
 def test_rotation_is_scipys_about_the_centre_with_a_reflected_border() -> None:
     green = SMEAR[..., 1].astype(float)
 
-    def error(angle: float, turned: Image) -> float:
+    def error(turned: Image, angle: float) -> float:
         expected = ndimage.rotate(green, angle, reshape=False, order=1, mode="mirror")
         return float(np.abs(turned[..., 1] - expected).mean())
 
     for number in (1, 2, 3):
         turned = view(SMEAR, number, only(rotation=40), 1, "k")
-        coarse = min(np.arange(-40.0, 40.1, 2.0), key=lambda a, t=turned: error(a, t))
-        best = min(np.arange(coarse - 2, coarse + 2, 0.2), key=lambda a, t=turned: error(a, t))
-        assert error(best, turned) < 1.0
+        coarse = min(np.arange(-40.0, 40.1, 2.0), key=partial(error, turned))
+        best = min(np.arange(coarse - 2, coarse + 2, 0.2), key=partial(error, turned))
+        assert error(turned, best) < 1.0
 
 
 def test_panning_moves_by_no_more_than_its_share() -> None:
     green = SMEAR[..., 1].astype(float)
     reach = [(y, x) for y in range(-14, 15) for x in range(-14, 15)]
 
-    def error(move: tuple[int, int], moved: Image) -> float:
+    def error(moved: Image, move: tuple[int, int]) -> float:
         shifted = np.roll(green, move, axis=(0, 1))
         return float(np.abs(shifted - moved[..., 1])[15:-15, 15:-15].mean())
 
     found = []
     for number in NUMBERS:
         moved = view(SMEAR, number, only(panning=0.1), 1, "k")
-        best = min(reach, key=lambda move, m=moved: error(move, m))  # to the nearest pixel
-        assert error(best, moved) < 4.0
+        best = min(reach, key=partial(error, moved))  # to the nearest pixel
+        assert error(moved, best) < 4.0
         assert max(map(abs, best)) <= 13
         found.append(best)
     assert len(set(found)) > 5
@@ -109,7 +110,7 @@ def test_panning_moves_by_no_more_than_its_share() -> None:
 def test_zoom_enlarges_and_reduces_about_the_centre_within_its_bounds() -> None:
     green, middle = SMEAR[..., 1].astype(float), np.full(2, 60.0)
 
-    def error(factor: float, zoomed: Image) -> float:
+    def error(zoomed: Image, factor: float) -> float:
         expected = ndimage.affine_transform(
             green, np.eye(2) / factor, middle - middle / factor, order=1, mode="mirror"
         )
@@ -118,8 +119,8 @@ def test_zoom_enlarges_and_reduces_about_the_centre_within_its_bounds() -> None:
     found = []
     for number in NUMBERS:
         zoomed = view(SMEAR, number, only(zoom=0.5), 1, "k")
-        factor = min(np.linspace(1 / 1.5, 1.5, 41), key=lambda f, z=zoomed: error(f, z))
-        assert error(factor, zoomed) < 2.0
+        factor = min(np.linspace(1 / 1.5, 1.5, 41), key=partial(error, zoomed))
+        assert error(zoomed, factor) < 2.0
         found.append(factor)
     assert min(found) < 1 < max(found)
 

@@ -50,7 +50,7 @@ def mixed(stains: NDArray[np.float64]) -> Image:
     generator = np.random.default_rng(2)
     amounts = generator.uniform(0.5, 1.0, (40_000, 1)) * generator.dirichlet((0.4, 0.4), 40_000)
     pixels = np.clip(np.rint(240 * np.exp(-amounts @ stains)) - 1, 0, 255)
-    return pixels.astype(np.uint8).reshape(200, 200, 3)
+    return np.asarray(pixels.reshape(200, 200, 3), dtype=np.uint8)
 
 
 def test_macenko_finds_the_stains_that_an_image_was_made_of_and_replaces_them() -> None:
