@@ -3,7 +3,8 @@
 Plain: `cv2.imread`, resize, CLAHE on lightness, one image after another; OpenCV uses the cores as
 it likes. Ours: decoded and checked, prepared with the default settings of a study, and a varied
 view made; every core works on an image of its own, in order. Each way runs in a process of its own,
-pinned to one core and then to two, one after another: only ratios of one run mean anything.
+pinned to one core and then to two, one after another: only ratios of one run mean anything, and
+those of CPU time (on one core) where other work went on beside it.
 
     python benchmarks/images.py [--data DIR]
 
@@ -58,7 +59,7 @@ def main() -> None:
         print(*_measured(WAYS[way], Path(folder)))
         return
     most = min(2, cores())
-    print(f"{'':14} {'':28} {'1 core':>9} {f'{most} cores':>9}  of plain, {most} cores    peak")
+    print(f"{'':14} {'':22} {'1 core':>10} {f'{most} cores':>10}   of plain  CPU/image      peak")
     with tempfile.TemporaryDirectory() as scratch:
         for kind in SIZES:
             folder = Path(scratch) / kind.replace(" ", "-")
@@ -66,10 +67,12 @@ def main() -> None:
             _filled(folder, kind, max(2, COUNTS[kind] // wanted.fewer), data)
             plain = 0.0
             for way in WAYS:
-                (one, _), (more, peak) = (_child(way, number, folder) for number in (1, most))
+                (one, spent, _), (more, _, peak) = (
+                    _child(way, number, folder) for number in (1, most)
+                )
                 plain = plain or more
-                print(f"{kind:14} {way:28} {one:7.1f}/s {more:7.1f}/s {more / plain:14.2f} x"
-                      f"{peak / 1e6:12.0f} MB", flush=True)  # fmt: skip
+                print(f"{kind:14} {way:22} {one:8.1f}/s {more:8.1f}/s {more / plain:8.2f} x"
+                      f"{1000 * spent:8.1f} ms {peak / 1e6:6.0f} MB", flush=True)  # fmt: skip
 
 
 def _filled(folder: Path, kind: str, count: int, data: Path | None) -> None:
@@ -85,27 +88,26 @@ def _filled(folder: Path, kind: str, count: int, data: Path | None) -> None:
         cv2.imwrite(str(folder / f"{number:04}.jpg"), large[..., ::-1])
 
 
-def _child(way: str, number: int, folder: Path) -> tuple[float, float]:
+def _child(way: str, number: int, folder: Path) -> tuple[float, ...]:
     command = [sys.executable, __file__, "--child", way, str(number), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    rate, peak = map(float, done.stdout.split())
-    return rate, peak
+    return tuple(map(float, done.stdout.split()))
 
 
-def _measured(way: Callable[[Sequence[Example]], object], folder: Path) -> tuple[float, float]:
-    """Return images per second, and the most memory held meanwhile, in bytes."""
+def _measured(way: Callable[[Sequence[Example]], object], folder: Path) -> tuple[float, ...]:
+    """Return images per second, seconds of CPU per image, and the most memory held, in bytes."""
     examples = [
         Example(path, 0, path.name, digest=digest_file(path)) for path in sorted(folder.iterdir())
     ]
     begin = _prepared_before if way is _kept else _nothing_before
     begin(examples)
     way(examples[:1])  # the first one pays for what is loaded once
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     way(examples)
-    spent = time.perf_counter() - start
+    spent, cpu = time.perf_counter() - start, time.process_time() - cpu
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    return len(examples) / spent, peak
+    return len(examples) / spent, cpu / len(examples), peak
 
 
 def _plain(examples: Sequence[Example]) -> None:

@@ -67,8 +67,8 @@ class Door:
                 )
             if released.reply is None:
                 raise RequestRefused(
-                    "this step was answered, and its bytes are gone: a later round confirmed that "
-                    "they arrived, or the hospital had them forgotten",
+                    "this step was answered, and a later round confirmed that the answer arrived, "
+                    "or the hospital had its bytes forgotten",
                     fix="resume the run from its last checkpoint, or start a new run",
                 )
             if released.line not in self.log:

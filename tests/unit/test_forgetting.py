@@ -161,7 +161,7 @@ def test_kept_replies_go_whole_and_their_steps_stay_answered(hospital: Hospital)
     hospital.forget("--patient", "P-0", "--yes")
     assert hospital.outbox.kept() == []
     door = Door(hospital.config.state, "north", hospital.config.limits)
-    with pytest.raises(RequestRefused, match="the hospital had them forgotten"):
+    with pytest.raises(RequestRefused, match="the hospital had its bytes forgotten"):
         door.earlier(hospital.asked[0])
 
 
