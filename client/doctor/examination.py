@@ -13,6 +13,7 @@ from client.data.splits import split
 from client.doctor import coordinator, images, machine, permissions, worker
 from client.doctor.fields import fields_lines
 from client.doctor.finding import Finding, Watch, failed, ok, problem, unwatched, warning
+from client.doctor.parts import parts_line
 from client.doctor.quality import quality_line
 from client.doctor.round import round_line
 from client.pulse import Pulse
@@ -133,7 +134,7 @@ def _for_study(
     yield images.counts_line(manifest, classes, config.limits.fewest_examples)
     yield images.groups_line(examples, classes, manifest.grouped_by)
     yield from fields_lines(examples, manifest.grouped_by, study)
-    yield images.parts_line(examples, study, config.name, config.limits.fewest_examples)
+    yield parts_line(examples, study, config.name, config.limits.fewest_examples)
     try:
         parts = split(examples, study.data.split, study.seed, config.name)
     except DataError:

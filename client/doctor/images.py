@@ -1,18 +1,16 @@
 """Checks of the manifest and of the images that it lists."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from client.data.manifest import Example, Manifest, read_manifest, read_table
 from client.data.parallel import ROOM, in_order
 from client.data.scan import OTHER_LABEL, SAME_LABEL, Scan
-from client.data.splits import PARTS, split
 from client.doctor.finding import Finding, Watch, ok, problem, unwatched, warning
 from client.holdings import offered
 from client.site_config import SiteConfig
-from common.asks import Part
 from common.errors import DataError
 from common.imaging.decode import decode
 from common.labels import Vocabulary, bare, entry, own_terms, spellings
@@ -82,7 +80,7 @@ def labels_line(used: Mapping[str, int], own: Mapping[str, str | None], study: S
     vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
     foreign = spellings({word: n for word, n in used.items() if not vocabulary.knows(word)})
     if foreign:
-        told = _named([f"{word} ({n})" for word, n in foreign.items()])
+        told = named([f"{word} ({n})" for word, n in foreign.items()])
         entries = [entry(word, vocabulary.suggestion(word)) for word in list(foreign)[:_WORDS]]
         return problem(
             "labels",
@@ -114,14 +112,14 @@ def counts_line(manifest: Manifest, classes: Sequence[str], fewest: int) -> Find
         )  # fmt: skip
     if absent:
         return warning(
-            "classes", f"{text}: none of {_named(absent)}",
+            "classes", f"{text}: none of {named(absent)}",
             "nothing, if this hospital has none; the other sites must",
         )  # fmt: skip
     few = [name for i, name in enumerate(classes) if counts[i] < fewest]
     if few:
         return warning(
             "classes",
-            f"{text}: {_named(few)} below limits.fewest_examples ({fewest}) and not counted to "
+            f"{text}: {named(few)} below limits.fewest_examples ({fewest}) and not counted to "
             "the coordinator",
             "add images, or lower the limit in the site file",
         )
@@ -171,67 +169,11 @@ def groups_line(examples: Sequence[Example], classes: Sequence[str], column: str
     ]
     if large:
         return warning(
-            "groups", f"{text}; one group holds more than half of a class ({_named(large)})",
+            "groups", f"{text}; one group holds more than half of a class ({named(large)})",
             f"add images of further {column}s; the group goes into one part as a whole, so that "
             "training or test lacks most of this class",
         )  # fmt: skip
     return ok("groups", text)
-
-
-def parts_line(examples: Sequence[Example], study: Study, site: str, fewest: int) -> Finding:
-    """Split as the study would.
-
-    Args:
-        examples: the site's.
-        study: says the shares and the classes.
-        site: its name, from which the draw depends.
-        fewest: the site's limit, below which a class is not counted to the coordinator.
-    """
-    try:
-        parts = split(examples, study.data.split, study.seed, site)
-    except DataError as error:
-        return problem("parts", error.problem, error.fix)
-    text = ", ".join(f"{name} {len(parts[name])}" for name in PARTS)
-    empty = [name for name in PARTS if not parts[name]]
-    if "train" in empty:
-        return problem(
-            "parts", f"{text}: nothing to train on", "correct the manifest's split column"
-        )
-    if empty:
-        return warning(
-            "parts", f"{text}: nothing for {_named(empty)}",
-            "add images of more patients, or state the parts in the manifest's split column",
-        )  # fmt: skip
-    short = [*_lacking(examples, parts, study), *_unscored(parts, study, fewest)]
-    if short:
-        return warning(
-            "parts", f"{text}: {'; '.join(short)}",
-            "add images of more patients of these classes, or, for those below it, lower the limit "
-            "in the site file",
-        )  # fmt: skip
-    return ok("parts", f"{text} images in study {study.name}")
-
-
-def _lacking(
-    examples: Sequence[Example], parts: Mapping[Part, Sequence[Example]], study: Study
-) -> Iterator[str]:
-    """Tell which of the site's classes training or test has nothing of."""
-    held = {example.label for example in examples}
-    for name in ("train", "test"):
-        absent = sorted(held - {example.label for example in parts[name]})
-        if absent:
-            yield f"no {_named([study.labels.classes[label] for label in absent])} in {name}"
-
-
-def _unscored(parts: Mapping[Part, Sequence[Example]], study: Study, fewest: int) -> Iterator[str]:
-    """Tell which classes have so few test images that none of them is told."""
-    tested = Counter(example.label for example in parts["test"])
-    few = [name for i, name in enumerate(study.labels.classes) if 0 < tested[i] < fewest]
-    if few:
-        yield (
-            f"test images of {_named(few)} are below limits.fewest_examples ({fewest}), so that "
-            "these classes are not scored here"
-        )
 
 
 def measured(examples: Sequence[Example], watch: Watch = unwatched) -> Measured:
@@ -295,10 +237,11 @@ def size_line(found: Measured, study: Study | None) -> Finding:
     return ok("image size", f"{text}; study {study.name} takes {wanted} x {wanted}")
 
 
-def _named(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
+    """Name the first few, and count the rest."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def _files(paths: Sequence[Path]) -> str:
-    return _named([path.name for path in paths])
+    return named([path.name for path in paths])

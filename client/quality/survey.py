@@ -1,22 +1,17 @@
 """A survey of a site's images: every one measured once, on all cores, and judged."""
 
 import dataclasses
-import io
-import os
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import PIL
-from PIL import Image
 
 from client.data.manifest import Example
+from client.data.parallel import ROOM, in_order
 from client.data.remembered import load, save
 from client.pulse import Pulse, no_pulse
 from client.quality.judging import REASONS, Flag, Usual, judge, leads_out, usual
@@ -30,8 +25,6 @@ from common.imaging.decode import decode
 
 # Decoding takes about ten bytes a pixel. Images above this many pixels pass one at a time, so
 # that memory is bounded by the largest of them and not by the number of cores.
-_LARGE_PIXELS = 2**24
-_large = threading.Lock()
 
 Progress = Callable[[int, int], None]
 """Told how many images are measured, and of how many."""
@@ -120,7 +113,8 @@ def measures_of(
     done = len(known) - len(missing)
     progress(done, len(known))
     try:
-        for digest, found in _measured(missing, pulse):
+        found_in_order = in_order(_measure, missing.values(), pulse)
+        for digest, found in zip(missing, found_in_order, strict=True):
             known[digest] = found
             remembered[digest] = dataclasses.asdict(found)
             done += 1
@@ -131,28 +125,10 @@ def measures_of(
     return [m for m in (known[e.digest] for e in examples) if m is not None]
 
 
-def _measured(missing: dict[str, Path], pulse: Pulse) -> Iterator[tuple[str, Measures]]:
-    """Yield measures as they come, in order; few images are in memory at a time."""
-    cores = len(os.sched_getaffinity(0))
-    waiting: deque[tuple[str, Future[Measures]]] = deque()
-    with ThreadPoolExecutor(cores) as workers:
-        try:
-            for digest, image in missing.items():
-                pulse()
-                waiting.append((digest, workers.submit(_measure, image)))
-                if len(waiting) > 2 * cores:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            for digest, future in waiting:
-                yield digest, future.result()
-        finally:
-            workers.shutdown(cancel_futures=True)
-
-
 def _measure(image: Path) -> Measures:
     try:
         data = image.read_bytes()
-        with _memory(data):
+        with ROOM.for_image(data):
             return measure(decode(data))
     except (OSError, DataError) as error:
         memory = isinstance(error.__cause__, MemoryError)
@@ -163,18 +139,6 @@ def _measure(image: Path) -> Measures:
             else "put it back, or remove it from the manifest, then try again",
             local_detail=f"{image}: {error}",
         ) from error  # fmt: skip
-
-
-@contextmanager
-def _memory(data: bytes) -> Iterator[None]:
-    """Let a large image pass alone among the large ones."""
-    with Image.open(io.BytesIO(data)) as file:  # reads the header only
-        is_large = file.width * file.height > _LARGE_PIXELS
-    if is_large:
-        with _large:
-            yield
-    else:
-        yield
 
 
 def _read(value: Any) -> Measures | None:

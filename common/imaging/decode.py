@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from common.errors import DataError
-from common.imaging.dicom import decode_dicom, is_dicom
+from common.imaging.dicom import decode_dicom, dicom_pixels, is_dicom
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm"})
 LARGEST_PIXELS = 2**26  # 67 million: more than any smear camera, less than a bomb needs
@@ -67,6 +67,8 @@ def _too_large() -> DataError:
 
 def pixels_of(data: bytes) -> int:
     """Return how many pixels an encoded image will have, from its header; 0 if it tells none."""
+    if is_dicom(data):
+        return dicom_pixels(data)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             return file.width * file.height

@@ -33,6 +33,7 @@ _PIXELS = [
     "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
     "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
 ]  # fmt: skip
+_SIZE: list[Any] = ["Rows", "Columns"]
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 _PALETTE = "PALETTE COLOR"
@@ -87,6 +88,17 @@ def decode_dicom(data: bytes, largest_pixels: int) -> NDArray[np.uint8]:
             fix="cut it into fields before listing it in the manifest",
         )
     raise _failed(fault)  # out here, the library's error is no longer attached
+
+
+def dicom_pixels(data: bytes) -> int:
+    """Return how many pixels a DICOM file's image will have; 0 if its header does not tell."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=_SIZE)
+            return max(0, int(header.Columns) * int(header.Rows))
+    except (*_DAMAGE, MemoryError):
+        return 0
 
 
 def patient_number(file: Path) -> str:

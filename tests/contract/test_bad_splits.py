@@ -6,7 +6,8 @@ import pytest
 
 from client.data.manifest import read_manifest
 from client.data.splits import split
-from client.doctor.images import counts_line, groups_line, parts_line
+from client.doctor.images import counts_line, groups_line
+from client.doctor.parts import parts_line
 from common.errors import DataError
 from tests.support.bad_input import Case
 from tests.support.bad_splits import CASES

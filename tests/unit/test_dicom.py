@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from common.errors import DataError
-from common.imaging.decode import decode
+from common.imaging.decode import decode, pixels_of
 from common.imaging.dicom import is_dicom, patient_number
 from common.imaging.synthetic import calibration_smears
 from tests.support.dicom_files import PATIENT_ID, as_jpeg, named_in, write_dicom
@@ -23,6 +23,8 @@ def smear() -> NDArray[np.uint8]:
 def test_colours_are_those_that_were_stored(tmp_path: Path, smear: NDArray[np.uint8]) -> None:
     data = write_dicom(tmp_path / "a.dcm", smear).read_bytes()
     assert is_dicom(data)
+    assert pixels_of(data) == 40 * 48
+    assert pixels_of(data[:200]) == 0
     np.testing.assert_array_equal(decode(data), smear)
 
 

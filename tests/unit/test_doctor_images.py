@@ -11,6 +11,7 @@ from client.data.manifest import Example
 from client.data.scan import scan
 from client.data.splits import PARTS
 from client.doctor import images
+from client.doctor.parts import parts_line
 from client.site_config import Cache, Images, SiteConfig
 from common.errors import DataError
 from common.study.imaging import Crop, Imaging
@@ -61,7 +62,7 @@ def test_a_manifest_without_fault(tmp_path: Path, rows: list[Row]) -> None:
         images.counts_line(images.fitting(config, STUDY), CLASSES, 5),
         images.duplicates_line(scanned),
         images.groups_line(scanned.examples, labels, manifest.grouped_by),
-        images.parts_line(scanned.examples, STUDY, "north", 1),
+        parts_line(scanned.examples, STUDY, "north", 1),
         images.readable_line(found),
         images.size_line(found, STUDY),
     ]
@@ -148,17 +149,17 @@ def test_images_that_nothing_groups(tmp_path: Path, rows: list[Row]) -> None:
 
 def test_parts_that_cannot_be_filled(tmp_path: Path, rows: list[Row]) -> None:
     config = site(tmp_path, rows[:4])
-    line = images.parts_line(scan(images.fitting(config, STUDY)).examples, STUDY, "north", 1)
+    line = parts_line(scan(images.fitting(config, STUDY)).examples, STUDY, "north", 1)
     assert (line.verdict, "2 groups are too few" in line.text) == ("problem", True)
     for split, verdict in (("train", "warning"), ("test", "problem")):
         config = site(tmp_path, [row | {"split": split} for row in rows])
         examples = scan(images.fitting(config, STUDY)).examples
-        assert images.parts_line(examples, STUDY, "north", 1).verdict == verdict
+        assert parts_line(examples, STUDY, "north", 1).verdict == verdict
 
 
 def test_a_class_with_too_few_test_images_is_not_scored(tmp_path: Path, rows: list[Row]) -> None:
     examples = scan(images.fitting(site(tmp_path, rows), STUDY)).examples
-    line = images.parts_line(examples, STUDY, "north", 5)
+    line = parts_line(examples, STUDY, "north", 5)
     assert line.verdict == "warning"
     assert "test images of Benign, Pre, Pro are below" in line.text
 
