@@ -13,7 +13,7 @@ from client.egress.forgotten import Forgotten
 from client.egress.log import EgressLog
 from client.egress.outbox import Outbox
 from client.pulse import Pulse, no_pulse
-from client.site_config import SiteConfig
+from client.site_config import QUALITY_SHEET, SUSPECTS_SHEET, SiteConfig
 from common.digests import digest_file
 from common.errors import ConfigError, DataError
 from common.plain_text import plain
@@ -68,6 +68,8 @@ class Kept:
     replies: int
     reply_bytes: int
     runs: tuple[Run, ...]
+    sheets: int
+    """Contact sheets, which may show one of the images."""
     details: int
     """Lines of the log, and of that of rehearsals, whose local detail names one of the images."""
 
@@ -75,7 +77,7 @@ class Kept:
     def is_nothing(self) -> bool:
         """Whether there is nothing to remove."""
         cache = self.cache
-        return not (cache.records or cache.findings or self.replies)
+        return not (cache.records or cache.findings or self.replies or self.sheets)
 
 
 def choose(config: SiteConfig, wish: Wish, pulse: Pulse = no_pulse) -> Chosen:
@@ -122,7 +124,7 @@ def look(config: SiteConfig, images: Images) -> Kept:
     runs = _runs(config, cache.studies)
     return Kept(
         cache, len(replies), sum(path.stat().st_size for path in replies), runs,
-        _details(config, images),
+        len(_sheets(config)), _details(config, images),
     )  # fmt: skip
 
 
@@ -145,6 +147,8 @@ def forget(config: SiteConfig, chosen: Chosen, found: Kept) -> Kept:
     """
     removed = remove_remnants(config.cache.folder, chosen.images)
     replies = Outbox(config.state / "outbox").forget_replies()
+    for sheet in _sheets(config):
+        sheet.unlink()
     EgressLog(config.state / "egress.jsonl").append(
         Forgotten(
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -156,7 +160,14 @@ def forget(config: SiteConfig, chosen: Chosen, found: Kept) -> Kept:
             runs=len(found.runs),
         )
     )
-    return Kept(removed, replies, found.reply_bytes, found.runs, found.details)
+    return Kept(
+        removed, replies, found.reply_bytes, found.runs, found.sheets, found.details
+    )  # fmt: skip
+
+
+def _sheets(config: SiteConfig) -> list[Path]:
+    places = [config.state / name for name in (QUALITY_SHEET, SUSPECTS_SHEET)]
+    return [place for place in places if place.exists()]
 
 
 def _with_value(rows: Sequence[Listed], column: str, values: set[str]) -> list[Listed]:

@@ -153,6 +153,7 @@ def _show(config: "SiteConfig", chosen: "Chosen", found: "Kept") -> None:
         f"  findings {cache.findings} remembered digests and findings\n"
         f"  outbox   {found.replies} replies, {found.reply_bytes / 1e6:.1f} MB, of all images "
         "together\n"
+        f"  sheets   {found.sheets} contact sheets of the site's state\n"
         "  rehearsals: nothing; they work on generated images"
     )
     if chosen.lines:

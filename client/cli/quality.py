@@ -61,12 +61,12 @@ def quality(
 
     Example: leukofed-site quality /data/smears/manifest.csv --sheet worst.png
     """
-    from client.site_config import Cache, Images, SiteConfig, load_site_config
+    from client.site_config import QUALITY_SHEET, Cache, Images, SiteConfig, load_site_config
     from client.site_folder import SiteFolder
 
     if manifest is None:
         config = load_site_config(SiteFolder(site).site_file)
-        _show(config, sheet or config.state / "quality.png", worst, json_file)
+        _show(config, sheet or config.state / QUALITY_SHEET, worst, json_file)
         return
     with TemporaryDirectory(prefix="leukofed-") as place:
         folder = Path(place)

@@ -62,7 +62,7 @@ def suspects(site: Path, study: str | None, sheet: Path | None, csv_file: Path |
     from client.quality.review import suspects_csv, suspects_table, suspects_tiles
     from client.quality.sheet import write_private, write_sheet
     from client.quality.suspects import doubts
-    from client.site_config import load_site_config
+    from client.site_config import SUSPECTS_SHEET, load_site_config
     from client.site_folder import SiteFolder
 
     folder = SiteFolder(site)
@@ -87,7 +87,7 @@ def suspects(site: Path, study: str | None, sheet: Path | None, csv_file: Path |
         text = suspects_csv(found.suspects, examples, classes, root)
         write_private(csv_file, text.encode(), "--list")
         click.echo(f"Written to {csv_file}: it names patients' images and must stay here.")
-    place = sheet or config.state / "suspects.png"
+    place = sheet or config.state / SUSPECTS_SHEET
     title = f"{len(found.suspects)} suspect labels: label -> predicted"
     write_sheet(place, title, suspects_tiles(found.suspects, examples, classes))
     click.echo(f"Contact sheet in {place}: it shows patients' images and must stay here.")

@@ -124,8 +124,12 @@ def test_no_byte_of_a_patient_is_left_and_every_byte_of_the_others(hospital: Hos
     before = hospital.everything()
     assert all(record in before for record in theirs)
 
+    sheet = hospital.config.state / "quality.png"
+    sheet.write_bytes(b"a picture of many images")
     done = hospital.forget("--patient", "P-2", "--yes")
     assert done.exit_code == 0, done.output
+    assert "1 contact sheets" in done.output
+    assert not sheet.exists()
     after = hospital.everything()
     for example in gone:
         assert example.digest.encode() not in after
