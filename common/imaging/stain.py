@@ -20,7 +20,7 @@ _BACKGROUND = 245.0
 _DIMMEST = 51  # a fifth of the range: a channel whose background is darker has none
 _FLATTEST = 0.5  # of lightness; a blank image's noise must not be stretched to a smear's contrast
 _INCIDENT = 240.0  # light that passes the empty slide
-_STAINED = 0.15  # least optical density, in each channel, of what is stained
+_STAINED = 0.15  # least optical density, over the channels together, of what is stained
 _ALPHA = 1.0  # percentile that stands for the extreme angle
 _FEWEST = 0.001  # least share of stained pixels that two stains are told from
 _SAMPLED = 2**18  # pixels, evenly spaced, from which the statistics of a larger image are taken
@@ -34,7 +34,7 @@ class StainAxes:
 
     Args:
         stains: float64 (2, 3): optical density of red, green, blue per unit; rows of length 1,
-            first the stain that takes more of the red light.
+            first the stain that takes less of the blue light.
         concentrations: float64 (2,): 99th percentile of each over all pixels.
     """
 
@@ -102,7 +102,8 @@ def macenko(image: Image, reference: MacenkoReference) -> Image:
 
     Optical density is -log((level + 1) / 240). The two stains are the 1st and 99th percentile of
     the angle in the plane of the two largest eigenvectors of the covariance of the stained pixels'
-    density (each channel at least .15). With S the image's stains as columns, c their 99th
+    density (of length .15 or more: a purple nucleus lets nearly all blue light pass, so that asking
+    it of each channel, as for haematoxylin and eosin, would leave the nuclei out). With S the image's stains as columns, c their 99th
     percentiles, and the reference's R and r:
 
         density' = R diag(r / c) pinv(S) density
@@ -135,14 +136,15 @@ def stain_axes(image: Image) -> StainAxes | None:
         image: uint8 (height, width, 3), RGB.
     """
     density = _DENSITY[_sampled(image)].reshape(-1, 3).astype(np.float64)
-    stained = density[(density >= _STAINED).all(axis=1)]
+    stained = density[np.linalg.norm(density, axis=1) >= _STAINED]
     if len(stained) < max(3, _FEWEST * len(density)):
         return None
     plane = np.linalg.eigh(np.cov(stained.T))[1][:, 1:]
+    plane *= np.where(plane.sum(axis=0) < 0, -1.0, 1.0)  # a density is positive: no angle is cut
     across = stained @ plane
     angles = np.percentile(np.arctan2(across[:, 1], across[:, 0]), (_ALPHA, 100.0 - _ALPHA))
     stains = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ plane.T
-    stains = stains[np.argsort(-stains[:, 0])]
+    stains = stains[np.argsort(stains[:, 2] / np.abs(stains).sum(axis=1))]
     if abs(stains[0] @ stains[1]) > 0.999:
         return None
     concentrations = np.percentile(density @ np.linalg.pinv(stains), 99.0, axis=0)

@@ -90,12 +90,12 @@ class MacenkoReference(Strict):
     """
 
     stains: tuple[Density, Density] = (
-        (0.6782, 0.7055, 0.2058),
-        (0.3329, 0.8545, 0.3987),
+        (0.7452, 0.6598, 0.0966),
+        (0.1563, 0.8359, 0.5262),
     )
     """Optical density of red, green and blue for one unit of each stain: two rows of length 1,
-    first the one that takes more of the red light (the nuclei's)."""
-    concentrations: tuple[Positive, Positive] = (1.0487, 1.0675)
+    first the one that takes less of the blue light (the nuclei's)."""
+    concentrations: tuple[Positive, Positive] = (1.1366, 0.936)
     """How much of each stain there is at the 99th percentile of the pixels."""
 
     @model_validator(mode="after")

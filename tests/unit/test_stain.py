@@ -30,12 +30,12 @@ def macenko_by_the_book(image: Image) -> tuple[NDArray[np.float64], NDArray[np.f
         Stains float64 (2, 3), the nuclei's first, and their amounts float64 (2, pixels).
     """
     density = -np.log((image.reshape(-1, 3).astype(np.float64) + 1) / 240)
-    stained = density[~(density < 0.15).any(axis=1)]
+    stained = density[np.sqrt((density**2).sum(axis=1)) >= 0.15]
     axes = np.linalg.svd(stained - stained.mean(axis=0), full_matrices=False)[2][:2]
     axes *= np.sign(axes.sum(axis=1, keepdims=True))  # a density is positive
     angle = np.arctan2(stained @ axes[1], stained @ axes[0])
     ends = [np.array([np.cos(a), np.sin(a)]) @ axes for a in np.percentile(angle, (1, 99))]
-    stains = np.array(sorted(ends, key=lambda stain: -stain[0]))
+    stains = np.array(sorted(ends, key=lambda stain: stain[2] / np.abs(stain).sum()))
     return stains, np.linalg.lstsq(stains.T, density.T, rcond=None)[0]
 
 
