@@ -102,9 +102,10 @@ def macenko(image: Image, reference: MacenkoReference) -> Image:
 
     Optical density is -log((level + 1) / 240). The two stains are the 1st and 99th percentile of
     the angle in the plane of the two largest eigenvectors of the covariance of the stained pixels'
-    density (of length .15 or more: a purple nucleus lets nearly all blue light pass, so that asking
-    it of each channel, as for haematoxylin and eosin, would leave the nuclei out). With S the image's stains as columns, c their 99th
-    percentiles, and the reference's R and r:
+    density. Stained is what has a density of length .15 or more: a purple nucleus lets nearly all
+    blue light pass, so that asking it of each channel, as for haematoxylin and eosin, would leave
+    the nuclei out. With S the image's stains as columns, c their 99th percentiles, and the
+    reference's R and r:
 
         density' = R diag(r / c) pinv(S) density
 
