@@ -5,15 +5,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from common.errors import LeukofedError
 from server.federation import Federation
 from server.health import link_answers
 from server.sole_service import is_served
 
+T = TypeVar("T")
 SUPERLINK = "own"
 """The name of the SuperLink in `config.toml` of Flower's folder."""
 _PATIENCE_S = 120.0
@@ -23,6 +24,10 @@ _ABSENT = "Connection to the SuperLink is unavailable"  # in Flower's words
 
 class LinkError(LeukofedError):
     """The SuperLink does not answer, or refuses what it was asked."""
+
+
+class LinkAbsentError(LinkError):
+    """The SuperLink does not answer."""
 
 
 def flower_environment(home: Path) -> dict[str, str]:
@@ -75,16 +80,20 @@ def flwr(federation: Federation, *words: object) -> Mapping[str, Any]:
     Raises:
         LinkError: the SuperLink does not answer, or refuses; Flower's own text is the detail.
     """
-    try:
-        found: Mapping[str, Any] = json.loads(flwr_text(federation, *words, "--format", "json"))
-    except ValueError as error:
-        raise LinkError(
-            f"Flower's command `{words[0]}` gave an answer that cannot be read",
-            fix="compare the installed flwr with constraints.txt",
-        ) from error
-    if found.get("success") is False:  # with JSON, Flower's command ends with 0 all the same
-        raise _undone(words[0], str(found.get("error-message", "")))
-    return found
+
+    def told() -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = json.loads(_run(federation, *words, "--format", "json"))
+        except ValueError as error:
+            raise LinkError(
+                f"Flower's command `{words[0]}` gave an answer that cannot be read",
+                fix="compare the installed flwr with constraints.txt",
+            ) from error
+        if found.get("success") is False:  # with JSON, Flower's command ends with 0 all the same
+            raise _undone(words[0], str(found.get("error-message", "")))
+        return found
+
+    return _patiently(federation, told)
 
 
 def flwr_text(federation: Federation, *words: object) -> str:
@@ -93,7 +102,26 @@ def flwr_text(federation: Federation, *words: object) -> str:
     Raises:
         LinkError: as `flwr` says.
     """
-    _wait_for_start(federation)
+    return _patiently(federation, lambda: _run(federation, *words))
+
+
+def _patiently(federation: Federation, ask: Callable[[], T]) -> T:
+    """Ask again, not for ever, while `leukofed-server start` runs and its SuperLink does not.
+
+    It may be starting, or be started anew with a renewed certificate.
+    """
+    end = time.monotonic() + _STARTING_S
+    while True:
+        try:
+            return ask()
+        except LinkAbsentError:
+            if time.monotonic() > end or not is_served(federation):
+                raise
+        while not link_answers(federation) and time.monotonic() < end:
+            time.sleep(0.2)
+
+
+def _run(federation: Federation, *words: object) -> str:
     command = [str(Path(sys.executable).parent / "flwr"), *map(str, words)]
     try:
         done = subprocess.run(
@@ -109,18 +137,14 @@ def flwr_text(federation: Federation, *words: object) -> str:
     return done.stdout
 
 
-def _wait_for_start(federation: Federation) -> None:
-    """Wait, not for ever, while `leukofed-server start` runs and its SuperLink is not yet there."""
-    end = time.monotonic() + _STARTING_S
-    while is_served(federation) and not link_answers(federation) and time.monotonic() < end:
-        time.sleep(0.2)
-
-
 def _undone(command: object, told: str) -> LinkError:
-    problem = f"the SuperLink did not do what Flower's command `{command}` asked"
     if _ABSENT in told:
-        problem = "the SuperLink does not answer"
-    return LinkError(problem, fix=_START, local_detail=told)
+        return LinkAbsentError("the SuperLink does not answer", fix=_START, local_detail=told)
+    return LinkError(
+        f"the SuperLink did not do what Flower's command `{command}` asked",
+        fix=_START,
+        local_detail=told,
+    )
 
 
 _START = "see that `leukofed-server start` is running, and what its log says"
