@@ -24,14 +24,14 @@ def hashes(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint64]:
     Bit 8 u + v is the sign of the frequency u down and v across; bit 0, the mean, is 0. Number
     4 t + 2 a + b stands for transposed if t, then turned upside down if a, mirrored if b.
     """
-    signs = np.zeros((len(thumbnails), 8, _FREQUENCIES, _FREQUENCIES), bool)
+    low = [cv2.dct(one.astype(np.float32))[:_FREQUENCIES, :_FREQUENCIES] for one in thumbnails]
+    waves = np.array(low, np.float32).reshape(-1, _FREQUENCIES, _FREQUENCIES)
+    signs = np.zeros((len(waves), 8, _FREQUENCIES, _FREQUENCIES), bool)
     parity = np.arange(_FREQUENCIES) % 2 == 1
-    for number, thumbnail in enumerate(thumbnails):
-        waves = cv2.dct(thumbnail.astype(np.float32))[:_FREQUENCIES, :_FREQUENCIES]
-        for way in range(8):
-            turned = waves.T if way & 4 else waves
-            flips = (parity[:, None] & bool(way & 2)) ^ (parity[None, :] & bool(way & 1))
-            signs[number, way] = np.where(flips, -turned, turned) > 0
+    for way in range(8):
+        turned = waves.transpose(0, 2, 1) if way & 4 else waves
+        flips = (parity[:, None] & bool(way & 2)) ^ (parity[None, :] & bool(way & 1))
+        signs[:, way] = np.where(flips, -turned, turned) > 0
     signs[..., 0, 0] = False
     weights = np.uint64(1) << np.arange(_FREQUENCIES**2, dtype=np.uint64)
     flat = signs.reshape(len(thumbnails), 8, _FREQUENCIES**2)
