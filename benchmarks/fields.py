@@ -134,8 +134,10 @@ def _recall(corners: Corners, found: Found) -> str:
                 there[span] += 1
                 got[span] += (one, other) in pairs
     spans = ", ".join(
-        f"{recall:.3f} of {n} that share {100 * low:.0f} % or more"
-        for recall, n, low in zip(got / np.maximum(there, 1), there, OVERLAPS[:-1], strict=True)
+        f"{recall:.3f} of {n} that share {100 * low:.0f} to {min(100 * high, 100):.0f} %"
+        for recall, n, low, high in zip(
+            got / np.maximum(there, 1), there, OVERLAPS[:-1], OVERLAPS[1:], strict=True
+        )
     )
     return f"found {spans}; {wrong} wrong pairs"
 
