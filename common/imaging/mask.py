@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_NARROWEST = 3  # below, OpenCV's inpainting reads beside the image, each time something else
 _LOOKED_AT = 3  # pixels around a gap that Telea's method goes by
 _ROWS = 256  # counted at a time: OpenCV counts in float32, exact to 2^24 pixels
 
@@ -28,12 +29,16 @@ def painted_over(image: Image, mask: Mask) -> Image:
 def inpainted(image: Image, mask: Mask) -> Image:
     """Fill what is masked from what surrounds it (Telea 2004); all masked: as it is.
 
+    An image of one or two pixels' width or height has no surroundings: it is painted over instead.
+
     Args:
         image: uint8 (height, width, 3), RGB.
         mask: bool (height, width).
     """
     if not mask.any() or mask.all():
         return image
+    if min(mask.shape) < _NARROWEST:
+        return painted_over(image, mask)
     rows, columns = (_around(mask, axis) for axis in (1, 0))
     gap = mask[rows, columns].astype(np.uint8)
     filled = image.copy()

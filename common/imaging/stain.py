@@ -125,6 +125,7 @@ def macenko(image: Image, reference: MacenkoReference) -> Image:
 
     def restained(strip: Image) -> Floats:
         density = cv2.transform(cv2.LUT(strip, _DENSITY), turn)
+        density = np.maximum(density, -1.0)  # brighter than white already; less overflows
         return np.asarray(np.float32(_INCIDENT) * np.exp(-density), dtype=np.float32)
 
     return _by_strips(image, restained)
