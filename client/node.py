@@ -19,6 +19,9 @@ _LEASE = (
 )
 _LEASE_S = 90.0  # Flower's own lease is 60 s; a refusal that lasts longer has another cause
 _LEASE_PAUSE_S = 10.0
+# How a SuperNode ends whose key is not known any more: of two threads that are answered 401 at once
+# one ends it in order, unless the other is quicker and dies of it.
+_GOODBYE, _STRANGER = "SuperNode terminated gracefully", "Invalid node ID"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _KNOWN = {  # what a SuperNode prints at its end: the first that fits counts
     "certificate has expired": "the coordinator's certificate has expired",
@@ -110,7 +113,7 @@ class NodeVerdicts:
                 return Verdict(UNKNOWN_KEY)
             return Verdict(_LEASE, _LEASE_PAUSE_S)
         self._refused_since = None
-        if ending.code == 0 and "SuperNode terminated gracefully" in text:  # it was answered 401
+        if _GOODBYE in text if ending.code == 0 else _STRANGER in text:  # it was answered 401
             self._was_cut_off = True
             return Verdict(UNKNOWN_KEY)
         known = (words for sign, words in _KNOWN.items() if sign in text)

@@ -15,6 +15,9 @@ from tests.support.processes import wait_until
 
 REFUSED = Ending(1, 4.0, ("Exit Code: 305", "[code: 2004] Failed to activate SuperNode."))
 CUT_OFF = Ending(0, 900.0, ("SuperNode terminated gracefully.",))
+DIED_OF_IT = Ending(
+    1, 900.0, ("\tstatus = StatusCode.UNAUTHENTICATED", '\tdetails = "Invalid node ID"', ">")
+)
 
 
 def test_a_refusal_is_taken_for_a_lease_for_a_while() -> None:
@@ -30,9 +33,10 @@ def test_a_refusal_is_taken_for_a_lease_for_a_while() -> None:
     assert verdicts.words == ""
 
 
-def test_a_key_that_was_revoked_is_told_at_once() -> None:
+@pytest.mark.parametrize("cut_off", [CUT_OFF, DIED_OF_IT])
+def test_a_key_that_was_revoked_is_told_at_once(cut_off: Ending) -> None:
     verdicts = NodeVerdicts()
-    assert verdicts(CUT_OFF).words == UNKNOWN_KEY
+    assert verdicts(cut_off).words == UNKNOWN_KEY
     assert (verdicts(REFUSED).words, verdicts.words) == (UNKNOWN_KEY, UNKNOWN_KEY)
     verdicts.forget()
     assert verdicts(REFUSED).pause_s == 10
