@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ _BOUNDS = {
 }
 
 
-def pages() -> dict[str, str]:
-    """Return the generated pages by file name."""
+@cache
+def pages() -> Mapping[str, str]:
+    """Return the generated pages by file name; they are made once."""
     return {
         "study.md": _settings_page(
             "The study file",
