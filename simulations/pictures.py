@@ -81,6 +81,7 @@ def arms(study: Study) -> dict[str, Arm]:
         "balanced by weights": Arm(plain, balance="weights"),
         "balanced by augmentation": Arm(plain, usual, MOST_VIEWS, "augmentation"),
         "default, 1 view": Arm(study.imaging),
+        "default with reinhard, 1 view": Arm(_changed(study.imaging, stain="reinhard")),
         "default": Arm(study.imaging, usual, views),
     }
 
@@ -97,6 +98,7 @@ def _preparations() -> dict[str, dict[str, Any]]:
         "clahe": {"contrast": "clahe"},
         "camsr": {"contrast": "camsr"},
         "white balance, camsr": {"stain": "white_balance", "contrast": "camsr"},
+        "reinhard, camsr": {"stain": "reinhard", "contrast": "camsr"},
     }
 
 

@@ -18,7 +18,7 @@ from tests.support.hospital import Site, let_in_again
 from tests.support.processes import children, command_line, wait_until
 from tests.support.small_federation import digests, federation, in_process, open_folder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 SLOW = {"head_epochs": 6000}  # a round of heads takes seconds
 GAVE_UP = "Giving up reconnection"
 _LONG = 300.0
