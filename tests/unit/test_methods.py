@@ -186,10 +186,11 @@ def test_a_planted_error_is_found(name: str) -> None:
     spoilt = ModuleType("spoilt")
     exec(source.replace(old, new), vars(spoilt))
     means = mean_updates()
-    off = [
-        not np.allclose(ours(method, means, spoilt), by_the_paper(method, means), rtol=1e-6)
-        for method in CASES
-    ]
+    with np.errstate(invalid="ignore"):  # roots of what became negative
+        off = [
+            not np.allclose(ours(method, means, spoilt), by_the_paper(method, means), rtol=1e-6)
+            for method in CASES
+        ]
     assert any(off)
 
 

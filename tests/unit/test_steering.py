@@ -76,7 +76,7 @@ OPTIMA = np.array([[1.0, -2.0, 0.5], [-1.5, 0.4, 2.0], [0.2, 1.0, -1.0], [3.0, -
 SITES = ("a", "b", "c", "d")
 ROUNDS = (("a", "b", "c", "d"), ("a", "c"), ("b", "c", "d"), ("a", "b", "c", "d"), ("d", "b"))
 STEPS, RATE, SERVER_RATE = 5, 0.1, 0.8
-STEERED = Schedule(STEPS, 8, RATE, 0.0, optimizer="sgd", clip=100.0,
+STEERED = Schedule(STEPS, 8, RATE, 0.0, optimizer="sgd", clip=1e4,
                    method=Scaffold(server_rate=SERVER_RATE))  # fmt: skip
 
 
