@@ -10,8 +10,10 @@ from client.own import OwnFiles
 from client.predict import ReleasedModel
 from client.site_config import OWN_FOLDER
 from common.errors import ConfigError
+from common.forecast import traffic
 from common.metrics import RunMetrics
 from common.release import read_release
+from common.shapes import shapes_of
 from common.study.methods import FedAdam, Scaffold
 from common.study.phases import Phase
 from common.wire import Step
@@ -89,6 +91,13 @@ def test_scaffold_keeps_its_shared_variate_the_mean_of_the_sites_own(tmp_path: P
     whole, stopped = run_twice(course)
     assert whole.digests == stopped.digests
     assert course.events("whole", "missing", "refused", "rejected") == []
+
+    passing = traffic(course.study, shapes_of(course.initial))
+    for event, one in zip(course.events("whole", "exchange"), passing, strict=True):
+        if event["phase"] == "backbones":
+            for site in SITES:
+                assert one.up == pytest.approx(event["bytes_up"][site], rel=0.01)
+                assert one.down == pytest.approx(event["bytes_down"][site], rel=0.05)
 
     drawn = [held.sites for held in whole.participation["fusion"] if held.round]
     assert all(sorted(marks.values()) == ["answered", "answered", "not drawn"] for marks in drawn)
