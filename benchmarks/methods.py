@@ -157,21 +157,22 @@ def _ways(
 
 _ADAPTIVE = (0.03, 0.1, 0.3, 1.0)
 _FEDAVG = (FedAvg(),)
+_LARGE = (0.3, 1.0, 3.0, 10.0, 30.0)
 _SMALL = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 CASES: dict[str, Case] = {
     "fedavgm": Case(
         "badly conditioned, few rounds", ill_conditioned,
-        _ways(12, 1, (FedAvgM(),)), _ways(12, 1, _FEDAVG), Dense,
+        _ways(12, 1, (FedAvgM(),), _LARGE), _ways(12, 1, _FEDAVG, _LARGE), Dense,
     ),
     "fedadam": Case(
         "sparse features, rare to common", sparse,
-        _ways(12, 1, [FedAdam(server_rate=r) for r in _ADAPTIVE], (0.1, 1.0)),
-        _ways(12, 1, _FEDAVG, (*_RATES, 10.0)), Dense,
+        _ways(12, 1, [FedAdam(server_rate=r) for r in _ADAPTIVE], _LARGE[:3]),
+        _ways(12, 1, _FEDAVG, _LARGE), Dense,
     ),
     "fedyogi": Case(
         "sparse features, rare to common", sparse,
-        _ways(12, 1, [FedYogi(server_rate=r) for r in _ADAPTIVE], (0.1, 1.0)),
-        _ways(12, 1, _FEDAVG, (*_RATES, 10.0)), Dense,
+        _ways(12, 1, [FedYogi(server_rate=r) for r in _ADAPTIVE], _LARGE[:3]),
+        _ways(12, 1, _FEDAVG, _LARGE), Dense,
     ),
     "fedprox": Case(
         "sites disagree, 20 local epochs", drifting,

@@ -89,7 +89,8 @@ def step(
     Returns:
         What is added to the model, by name; and the memory, float64.
     """
-    change, remembered = {}, {}
+    change: dict[str, Values] = {}
+    remembered: dict[str, Values] = {}
     for name, values in mean.items():
         prefix = f"{name}/"
         own = {k.removeprefix(prefix): a for k, a in memory.items() if _belongs(k, prefix)}

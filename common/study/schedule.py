@@ -37,6 +37,11 @@ class Schedule:
         return self.epochs * self.batches(images)
 
 
+def phase_of(study: Study, stage: Stage) -> BackbonesPhase | FusionPhase:
+    """Return the settings of the phase that a stage of training belongs to."""
+    return study.phase(FusionPhase) if stage == "fusion" else study.phase(BackbonesPhase)
+
+
 def schedule_of(study: Study, stage: Stage, number: int) -> Schedule:
     """Return the schedule of a phase's round `number`, which starts at 1, of that stage."""
     if stage == "fusion":
@@ -79,8 +84,8 @@ def needed_parts(study: Study, ask: Ask) -> tuple[str, ...]:
     parts = NEEDED_PARTS[work_of(ask)]
     if ask.kind != "fit":
         return parts
-    phase = study.phase(FusionPhase if ask.stage == "fusion" else BackbonesPhase)
-    return (*parts, CONTROL) if isinstance(phase.method, Scaffold) else parts
+    is_steered = isinstance(phase_of(study, ask.stage).method, Scaffold)
+    return (*parts, CONTROL) if is_steered else parts
 
 
 def furthest(schedule: Schedule, images: int, values: int, norm: float) -> float:

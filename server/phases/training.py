@@ -9,8 +9,8 @@ from common.asks import TRAINED, FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
 from common.errors import UpdateRejected
 from common.parts import by_part
 from common.study.personal import stays
-from common.study.phases import BackbonesPhase, FusionPhase, PhaseName
-from common.study.schedule import furthest, schedule_of
+from common.study.phases import PhaseName
+from common.study.schedule import furthest, phase_of, schedule_of
 from common.updates.differences import apply
 from common.updates.moments import moment_bounds, moments
 from common.wire import Reply
@@ -54,7 +54,7 @@ def train_round(conduct: Conduct, phase: PhaseName, number: int, stage: Stage) -
         stage: what the sites train.
     """
     study = conduct.study
-    settings = study.phase(FusionPhase if stage == "fusion" else BackbonesPhase)
+    settings = phase_of(study, stage)
     held = {
         f"{part}/{name}": array
         for part in TRAINED[stage]

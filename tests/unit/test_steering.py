@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from client import variates as site_variates
 from client.own import OwnFiles
 from client.training import steering
 from client.training.norms import trained_norms
-from client.variates import Variates
 from common.asks import FitAsk
 from common.study.methods import FedProx, Scaffold
 from common.study.schedule import Schedule, furthest, furthest_variate
 from common.updates.differences import apply, difference
 from common.wire import Step
+from server import variates as server_variates
 from server.aggregation import RunningMean
 from server.intake import euclidean
 from server.methods import step
-from server.variates import ControlVariate
 
 Arrays = Mapping[str, NDArray[Any]]
 PROX = Schedule(1, 4, 0.1, 0.0, method=FedProx(mu=0.7))
@@ -106,7 +106,12 @@ def plain_scaffold(lost: frozenset[tuple[int, str]] = frozenset()) -> list[NDArr
 
 
 def our_scaffold(
-    folder: Path, module: Any = steering, lost: frozenset[tuple[int, str]] = frozenset()
+    folder: Path,
+    lost: frozenset[tuple[int, str]] = frozenset(),
+    *,
+    module: Any = steering,
+    site: Any = site_variates,
+    coordinator: Any = server_variates,
 ) -> list[NDArray[np.float64]]:
     """Run the same through the functions that sites and coordinator run."""
     model: Arrays = {"fusion/w": np.zeros(3, np.float32)}
@@ -114,17 +119,17 @@ def our_scaffold(
     counted: dict[str, int] = {}
     places = []
     for number, drawn in enumerate(ROUNDS, start=1):
-        mean, control = RunningMean(model), ControlVariate(shared, len(SITES))
-        for site in drawn:
-            at = Step(study="0" * 64, run="r", phase="fusion", round=number, exchange=0, site=site)
+        mean, control = RunningMean(model), coordinator.ControlVariate(shared, len(SITES))
+        for name in drawn:
+            at = Step(study="0" * 64, run="r", phase="fusion", round=number, exchange=0, site=name)
             ask = FitAsk(stage="fusion", counted=counted)
-            variates = Variates(OwnFiles(folder / site), at, ask, shared)
+            variates = site.Variates(OwnFiles(folder / name), at, ask, shared)
             parameter = nn.Parameter(torch.from_numpy(model["fusion/w"].copy()))
             correct = module.correction(
                 [parameter], STEERED, variates.steering({"fusion/w": parameter})
             )
             optimizer = module.optimizer_of([parameter], STEERED)
-            i = SITES.index(site)
+            i = SITES.index(name)
             for _ in range(STEPS):
                 optimizer.zero_grad()
                 off = parameter - torch.from_numpy(OPTIMA[i]).float()
@@ -134,13 +139,13 @@ def our_scaffold(
             new = {"fusion/w": parameter.detach().numpy()}
             update = difference(new, model)
             change = variates.advance(new, model, STEERED, 8)
-            if (number, site) in lost:
+            if (number, name) in lost:
                 continue
             assert euclidean(update) <= furthest(STEERED, 8, 3, 0.0)
-            control.check(site, change, STEERED)
-            mean.add(site, 1, update)
-            control.add(site, change)
-            counted = {**counted, site: number}
+            control.check(name, change, STEERED)
+            mean.add(name, 1, update)
+            control.add(name, change)
+            counted = {**counted, name: number}
         moved, _ = step(STEERED.method, mean.mean(), {})
         model, shared = apply(model, moved), control.moved()
         places.append(model["fusion/w"].astype(np.float64))
@@ -153,33 +158,46 @@ def test_scaffold_is_algorithm_1(tmp_path: Path) -> None:
 
 def test_a_reply_that_is_lost_moves_neither_variate(tmp_path: Path) -> None:
     lost = frozenset({(1, "b"), (3, "d")})
-    found = our_scaffold(tmp_path, lost=lost)
+    found = our_scaffold(tmp_path, lost)
     np.testing.assert_allclose(found, plain_scaffold(lost), atol=2e-3)
 
 
 PLANTED = {
-    "pull turned": ("alpha=mu", "alpha=-mu"),
-    "pull doubled": ("alpha=mu", "alpha=2 * mu"),
-    "variates subtracted": ("_gradient(parameter).add_(added)", "_gradient(parameter).sub_(added)"),
-    "steps not counted": ("schedule.steps(images) * schedule", "schedule"),
-    "difference turned": ("(old[name] - new[name])", "(new[name] - old[name])"),
-    "shared variate added": ("own[name] - c + ", "own[name] + c + "),
-    "own variate left out": ("own[name] - c + ", "-c + "),
-}
+    "pull turned": (steering, "alpha=mu", "alpha=-mu"),
+    "pull doubled": (steering, "alpha=mu", "alpha=2 * mu"),
+    "steering subtracted": (steering, "(parameter).add_(added)", "(parameter).sub_(added)"),
+    "steps not counted": (steering, "schedule.steps(images) * schedule", "schedule"),
+    "difference turned": (steering, "(old[name] - new[name])", "(new[name] - old[name])"),
+    "shared variate added": (steering, "own[name] - c + ", "own[name] + c + "),
+    "own variate left out": (steering, "own[name] - c + ", "-c + "),
+    "variates exchanged": (
+        site_variates, "self.shared[name] - self.own[name]", "self.own[name] - self.shared[name]"
+    ),
+    "own variate not moved on": (site_variates, " + change[name].astype(np.float32)", ""),
+    "share of the sites left out": (server_variates, "share * change", "change"),
+    "shared variate turned": (server_variates, "[name] + share", "[name] - share"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_error_is_found(tmp_path: Path, name: str, monkeypatch: Any) -> None:
-    old, new = PLANTED[name]
-    source = inspect.getsource(steering)
+def test_a_planted_error_is_found(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, old, new = PLANTED[name]
+    source = inspect.getsource(module)
     assert old in source
-    spoilt = ModuleType("spoilt")
+    spoilt: Any = ModuleType("spoilt")
     exec(source.replace(old, new), vars(spoilt))
-    monkeypatch.setattr("client.variates.next_variate", spoilt.next_variate)
-    pulled, expected = gradients(spoilt, PROX)
-    is_prox = all(torch.allclose(a, b) for a, b in zip(pulled, expected, strict=True))
-    is_scaffold = np.allclose(our_scaffold(tmp_path, spoilt), plain_scaffold(), atol=2e-3)
-    assert not (is_prox and is_scaffold)
+    if module is steering:
+        monkeypatch.setattr("client.variates.next_variate", spoilt.next_variate)
+        pulled, expected = gradients(spoilt, PROX)
+        is_prox = all(torch.allclose(a, b) for a, b in zip(pulled, expected, strict=True))
+        found = our_scaffold(tmp_path, module=spoilt)
+    else:
+        is_prox = True
+        role = "site" if module is site_variates else "coordinator"
+        found = our_scaffold(tmp_path, **{role: spoilt})
+    assert not (is_prox and np.allclose(found, plain_scaffold(), atol=2e-3))
 
 
 def test_no_variate_changes_further_than_clipped_gradients_can() -> None:
