@@ -40,7 +40,8 @@ def mean_updates() -> list[Values]:
 
 
 def ours(method: Method, means: Sequence[Values], module: Any = methods) -> list[Values]:
-    place, memory, places = np.ones((3, 4)), {}, []
+    place, places = np.ones((3, 4)), []
+    memory: dict[str, Values] = {}
     for mean in means:
         change, memory = module.step(method, {"w": mean}, memory)
         place = place + change["w"]

@@ -40,8 +40,8 @@ def gradients(module: Any, schedule: Schedule) -> tuple[list[torch.Tensor], list
     correct = module.correction(parameters, schedule, {})
     with torch.no_grad():
         for parameter in parameters:
-            parameter += torch.randn_like(parameter)
-    (layer(rows) - wanted).square().mean().backward()  # type: ignore[no-untyped-call]
+            parameter.add_(torch.randn_like(parameter))
+    (layer(rows) - wanted).square().mean().backward()
     correct()
     corrected = [p.grad.clone() for p in parameters if p.grad is not None]
     distance = torch.stack([(p - s).square().sum() for p, s in zip(parameters, start, strict=True)])
@@ -133,7 +133,8 @@ def our_scaffold(
             for _ in range(STEPS):
                 optimizer.zero_grad()
                 off = parameter - torch.from_numpy(OPTIMA[i]).float()
-                (torch.from_numpy(CURVES[i]).float() * off.square() / 2).sum().backward()
+                loss = (torch.from_numpy(CURVES[i]).float() * off.square() / 2).sum()
+                loss.backward()  # type: ignore[no-untyped-call]
                 correct()
                 optimizer.step()
             new = {"fusion/w": parameter.detach().numpy()}
