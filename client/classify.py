@@ -43,7 +43,12 @@ class Classifier:
         return found
 
     def booster(self, features: NDArray[np.float32], forest: Forest) -> NDArray[np.float64]:
-        """Return the trees' log-probabilities (n, classes), eq. 10 of Khan et al. 2025."""
+        """Return the trees' log-probabilities (n, classes), eq. 10 of Khan et al. 2025.
+
+        In a study without trees, the softmax head stands in their place.
+        """
+        if self.study.phase(BoosterPhase).mode == "none":
+            return self.softmax(features)
         margin = margins(forest, self.rows(features), self.rules).astype(np.float64)
         found: NDArray[np.float64] = log_softmax(margin, axis=1)
         return found

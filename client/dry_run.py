@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.asks import (
+    CONTROL,
     EVALUATED,
-    NEEDED_PARTS,
+    TRAINED,
     Ask,
     BoosterAsk,
     CalibrationAsk,
@@ -33,7 +34,9 @@ from common.forecast import Traffic
 from common.log_head import split_head
 from common.parts import Arrays, by_part, flattened
 from common.statistics.temperature import best_temperature
+from common.study.personal import stays
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
+from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.updates.differences import apply
 from common.updates.moments import moments
@@ -136,7 +139,8 @@ def dry_run(study: Study, site: str, initial: Mapping[str, Arrays], carry: Carry
         )  # fmt: skip
     yield run.ask("fusion", 0, MomentsAsk(), take=run.standardise_fusion)
     yield run.ask("fusion", 1, FitAsk(stage="fusion"), fusion.rounds, take=run.add_differences)
-    yield from run.grow_trees()
+    if study.phase(BoosterPhase).held_rounds:
+        yield from run.grow_trees()
     yield run.ask("calibration", 1, CalibrationAsk(), take=run.set_temperatures)
     for exchange, part in enumerate(EVALUATED):
         ask = EvaluationAsk(part=part, temperatures=run.temperatures)
@@ -174,7 +178,14 @@ class _Course:
     ) -> Sent:
         """Ask, make use of the reply, and say what it holds."""
         work = work_of(ask)
-        needed = {name: self.parts[name] for name in NEEDED_PARTS[work]}
+        if isinstance(ask, FitAsk):  # the first round of its stage: all control variates are zero
+            self.parts[CONTROL] = {
+                f"{part}/{name}": np.zeros_like(array)
+                for part in TRAINED[ask.stage]
+                for name, array in self.parts[part].items()
+                if not stays(self.study, part, name)
+            }
+        needed = {name: self.parts[name] for name in needed_parts(self.study, ask)}
         step = Step(
             study=self.study.digest, run="dry-run", phase=phase, round=round, exchange=exchange,
             site=self.site,
@@ -195,9 +206,11 @@ class _Course:
     def add_differences(self, reply: Reply) -> None:
         """Add what training changed: the mean over one site."""
         changed = by_part(reply.arrays)
-        held = flattened({part: self.parts[part] for part in changed})
-        mean = {name: array.astype(np.float64) for name, array in reply.arrays.items()}
-        self.parts.update(by_part(apply(held, mean)))
+        changed.pop(CONTROL, None)
+        held = flattened({p: {n: self.parts[p][n] for n in own} for p, own in changed.items()})
+        mean = {name: reply.arrays[name].astype(np.float64) for name in held}
+        for part, arrays in by_part(apply(held, mean)).items():
+            self.parts[part] = {**self.parts[part], **arrays}
 
     def standardise_heads(self, reply: Reply) -> None:
         """Set the moments by which the heads' features are standardised."""

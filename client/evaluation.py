@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from client.census import count_classes, withheld_classes
 from client.classify import build_classifier
+from client.own import parts_of
 from client.site import Bench, Site
 from common.asks import CalibrationTold, ClassifierName, EvaluationAsk, EvaluationTold, Part
 from common.seeds import stream
@@ -62,10 +63,11 @@ def _log_probabilities(
     site: Site, bench: Bench, request: Request, part: Part
 ) -> dict[ClassifierName, NDArray[np.float64]]:
     """Return log-probabilities (n, classes) of `booster` and `softmax`."""
-    bench.load(site.parts, request)
-    features = bench.features(request.parts, part)[:, 0]
-    classifier = build_classifier(bench.study, site.parts["fusion"], site.parts["fusion-moments"])
-    forest = classifier.forest(site.parts["booster"])
+    parts = parts_of(site, bench.study, request)
+    bench.load(parts.arrays, request)
+    features = bench.features(parts.digests, part)[:, 0]
+    classifier = build_classifier(bench.study, parts["fusion"], parts["fusion-moments"])
+    forest = classifier.forest(parts["booster"])
     return {
         "booster": classifier.booster(features, forest),
         "softmax": classifier.softmax(features),

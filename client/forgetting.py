@@ -1,5 +1,6 @@
 """Forgetting a patient or a dataset: what this site keeps of it, and what cannot be taken back."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from client.egress.forgotten import Forgotten
 from client.egress.log import EgressLog
 from client.egress.outbox import Outbox
 from client.pulse import Pulse, no_pulse
-from client.site_config import QUALITY_SHEET, SUSPECTS_SHEET, SiteConfig
+from client.site_config import OWN_FOLDER, QUALITY_SHEET, SUSPECTS_SHEET, SiteConfig
 from common.digests import digest_file
 from common.errors import ConfigError, DataError
 from common.plain_text import plain
@@ -149,6 +150,7 @@ def forget(config: SiteConfig, chosen: Chosen, found: Kept) -> Kept:
     replies = Outbox(config.state / "outbox").forget_replies()
     for sheet in _sheets(config):
         sheet.unlink()
+    shutil.rmtree(config.state / OWN_FOLDER, ignore_errors=True)  # what training made of all images
     EgressLog(config.state / "egress.jsonl").append(
         Forgotten(
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -12,7 +12,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from client.classify import build_classifier
-from common.errors import DataError
+from common.errors import ConfigError, DataError
 from common.imaging.decode import IMAGE_SUFFIXES, decode
 from common.imaging.pipeline import prepare, to_model_input
 from common.model.initial import released_branches
@@ -59,6 +59,12 @@ class ReleasedModel:
 
     def __init__(self, release: Release) -> None:
         self.study = release.study
+        if self.study.is_personal:
+            raise ConfigError(
+                "this release is a part of a model: in its study every site keeps "
+                "a part of its own (batch_norm: local, or head: local)",
+                fix="predict with a release of a study in which all parts are shared",
+            )
         backbones = by_part(release.backbones)
         fusion = by_part(release.fusion)
         self._branches = released_branches(self.study, backbones)
@@ -72,6 +78,9 @@ class ReleasedModel:
         """Return probabilities float64 (n, classes) of prepared images uint8 (n, s, s, 3)."""
         pixels = torch.from_numpy(to_model_input(images))
         features = torch.cat([branch.tail(branch.front(pixels)) for branch in self._branches], 1)
+        if self.study.phase(BoosterPhase).mode == "none":
+            logs = self._classifier.softmax(features.numpy())
+            return calibrated(logs, self._temperature)
         if self.study.phase(BoosterPhase).input == "fusion":
             features = self._classifier.fusion.hidden(features)
         margins = self._booster.inplace_predict(features.numpy(), predict_type="margin")

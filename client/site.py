@@ -136,8 +136,8 @@ class Bench:
         """Return their labels, int64 (n,)."""
         return np.array([example.label for example in self.examples(part)], dtype=np.int64)
 
-    def load(self, parts: PartStore, request: Request) -> None:
-        """Set the branches to the parts that a request names."""
+    def load(self, parts: PartStore | Mapping[str, Arrays], request: Request) -> None:
+        """Set the branches to the parts that a request names, as they are in `parts`."""
         wanted = set(request.parts) & {"constants", "tails", "heads", "moments"}
         load_branches(self.branches, {name: parts[name] for name in wanted})
 

@@ -14,6 +14,8 @@ from common.yaml_file import load_yaml
 
 REHEARSAL = "rehearsal"
 """Below a site's state: log, outbox, cache and images of its rehearsals, and nothing of runs."""
+OWN_FOLDER = "own"
+"""In a site's state: what training made of its images, and stays here (`client.own`)."""
 QUALITY_SHEET, SUSPECTS_SHEET = "quality.png", "suspects.png"
 """In a site's state: contact sheets, which show patients' images."""
 

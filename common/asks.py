@@ -77,6 +77,9 @@ class FitAsk(Strict):
 
     kind: Literal["fit"] = "fit"
     stage: Stage
+    counted: dict[Word, Count] = {}
+    """With SCAFFOLD, by site: the round whose reply counted last. A site goes on from the control
+    variate that it had then, whatever became of later replies."""
 
 
 class FitTold(Strict):
@@ -168,7 +171,13 @@ NEEDED_PARTS: Mapping[Work, tuple[str, ...]] = {
     "calibration": _CLASSIFIER,
     "evaluation": _CLASSIFIER,
 }
-"""The parts of the model that each work needs; a request names exactly these."""
+"""The parts of the model that each work needs; a request names exactly these, and `CONTROL`."""
+CONTROL = "control"
+"""The part that training needs besides where its method is SCAFFOLD: the shared variate."""
+TRAINED: Mapping[Stage, tuple[str, ...]] = {
+    "heads": ("heads",), "tails": ("heads", "tails"), "fusion": ("fusion",),
+}  # fmt: skip
+"""The parts that a stage of training changes."""
 
 
 def work_of(ask: Ask) -> Work:

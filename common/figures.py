@@ -150,9 +150,10 @@ class Shared(Strict):
     """Hashes that both told."""
 
 
-Mark = Literal["answered", "late", "missing", "refused", "rejected", "left out"]
+Mark = Literal["answered", "late", "missing", "refused", "rejected", "left out", "not drawn"]
 """What became of a site in a round: its replies counted; came too late; never came; were a
-refusal; were refused by the coordinator; or it was not asked, having been lost before."""
+refusal; were refused by the coordinator; it was not asked, having been lost before; or it was not
+asked because the round was drawn without it."""
 
 
 class Attendance(Strict):

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.asks import (
+    CONTROL,
     EVALUATED,
-    NEEDED_PARTS,
+    TRAINED,
     Ask,
     BoosterAsk,
     BoosterTold,
@@ -44,6 +45,7 @@ from common.shapes import (
     update_shapes,
 )
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
+from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.wire import Reply, Request, Step, encode_reply, encode_request
 
@@ -51,9 +53,6 @@ Images = Mapping[Part, int]
 """A site's images by part."""
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
-_TRAINED: Mapping[Stage, tuple[str, ...]] = {
-    "heads": ("heads",), "tails": ("heads", "tails"), "fusion": ("fusion",),
-}  # fmt: skip
 _NO_DIGEST = "0" * 64
 _EMPTY_BLOCK = block_bytes({})
 _COUNT = 5000  # a number of usual length, in the messages whose size is worked out
@@ -90,16 +89,17 @@ def planned_exchanges(study: Study) -> Iterator[Planned]:
     stages: list[Stage] = ["heads" for _ in range(backbones.head_rounds)]
     stages += ["tails" for _ in range(backbones.tail_rounds)]
     dense: list[Stage] = ["fusion" for _ in range(fusion.rounds)]
-    yield from _training("backbones", stages, (), "moments")
-    trained = [part for stage in stages[-1:] for part in _TRAINED[stage]]
-    yield from _training("fusion", dense, trained, "fusion-moments")
+    yield from _training(study, "backbones", stages, (), "moments")
+    trained = [part for stage in stages[-1:] for part in TRAINED[stage]]
+    yield from _training(study, "fusion", dense, trained, "fusion-moments")
     booster = study.phase(BoosterPhase)
-    for round_ in range(1, booster.rounds + 1):
+    for round_ in range(1, booster.held_rounds + 1):
         before = ("booster", *(("fusion",) if round_ == 1 else ()))
         for level in range(booster.depth):
             renewed = ("booster-partial", *(before if level == 0 else ()))
             yield Planned("booster", round_, level, BoosterAsk(level=level), renewed)
-    yield Planned("calibration", 1, 0, CalibrationAsk(), ("booster",))
+    last = ("booster",) if booster.held_rounds else ("booster", "fusion")
+    yield Planned("calibration", 1, 0, CalibrationAsk(), last)
     temperatures = {"booster": 1.2345678901234567, "softmax": 1.2345678901234567}
     for number, part in enumerate(EVALUATED):
         ask = EvaluationAsk.model_validate({"part": part, "temperatures": temperatures})
@@ -114,7 +114,7 @@ def traffic(study: Study, shapes: ModelShapes) -> list[Traffic]:
     for planned in planned_exchanges(study):
         for part in planned.renewed:
             versions[part] = versions.get(part, 0) + 1
-        needed = NEEDED_PARTS[work_of(planned.ask)]
+        needed = needed_parts(study, planned.ask)
         travelling = [part for part in needed if held.get(part) != versions.get(part, 0)]
         held |= {part: versions.get(part, 0) for part in needed}
         down = _request_bytes(study, shapes, planned, travelling)
@@ -181,14 +181,20 @@ def paced_as(study: Study) -> Iterator[tuple[Planned, str]]:
 
 
 def _training(
-    phase: PhaseName, stages: Sequence[Stage], trained: Sequence[str], moments: str
+    study: Study, phase: PhaseName, stages: Sequence[Stage], trained: Sequence[str], moments: str
 ) -> Iterator[Planned]:
     """Yield a phase's moments and rounds; `trained` is what the phase before renewed last."""
     yield Planned(phase, 0, 0, MomentsAsk(), tuple(trained))
     renewed: tuple[str, ...] = (moments,)
+    before: Stage | None = None
     for number, stage in enumerate(stages, start=1):
-        yield Planned(phase, number, 0, FitAsk(stage=stage), renewed)
-        renewed = _TRAINED[stage]
+        ask = FitAsk(stage=stage)
+        if CONTROL in needed_parts(study, ask):
+            renewed = (*renewed, CONTROL)
+            if stage == before:
+                ask = FitAsk(stage=stage, counted=dict.fromkeys(study.sites, number - 1))
+        yield Planned(phase, number, 0, ask, renewed)
+        before, renewed = stage, TRAINED[stage]
 
 
 def _step(study: Study, planned: Planned) -> Step:
@@ -205,7 +211,7 @@ def _step(study: Study, planned: Planned) -> Step:
 def _request_bytes(
     study: Study, shapes: ModelShapes, planned: Planned, travelling: Sequence[str]
 ) -> int:
-    parts = dict.fromkeys(NEEDED_PARTS[work_of(planned.ask)], _NO_DIGEST)
+    parts = dict.fromkeys(needed_parts(study, planned.ask), _NO_DIGEST)
     # The names of what travels stand in the header; empty parts put nothing into the block.
     nothing: dict[str, Arrays] = {part: {} for part in travelling}
     empty = Request(_step(study, planned), planned.ask, parts, nothing)
@@ -222,6 +228,8 @@ def _part_shapes(study: Study, shapes: ModelShapes, planned: Planned, part: str)
         return shapes.moments()
     if part == "fusion-moments":
         return shapes.fusion_moments()
+    if part == CONTROL and planned.ask.kind == "fit":
+        return update_shapes(study, shapes, TRAINED[planned.ask.stage], "float32")
     rules = booster_rules(study, shapes)
     if part == "booster":
         rounds = study.phase(BoosterPhase).rounds
@@ -251,7 +259,10 @@ def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, 
                 examples=_COUNT, loss_sum=1234.5678901234567, validation_examples=_COUNT,
                 validation_correct=_COUNT, validation_loss_sum=1234.5678901234567,
             )  # fmt: skip
-            return told, update_shapes(shapes, _TRAINED[ask.stage])
+            update = update_shapes(study, shapes, TRAINED[ask.stage])
+            if CONTROL in needed_parts(study, ask):
+                update |= {f"{CONTROL}/{name}": shape for name, shape in update.items()}
+            return told, update
         case "booster":
             rules = booster_rules(study, shapes)
             return BoosterTold(examples=_COUNT), level_shapes(rules, ask.level)

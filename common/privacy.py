@@ -41,8 +41,16 @@ LEAVES = (
         "numbers",
     ),
     Leaving(
+        "backbones",
+        "only where the study's `method` is `scaffold`: each round how the site's control variate "
+        "changed, which is the mean gradient of its training steps less that of the round before; "
+        "as many numbers again as the update, and as telling",
+        "float16 differences",
+    ),
+    Leaving(
         "fusion",
-        "the same, of the dense layers",
+        "the same, of the dense layers; not the softmax head where it is the site's own "
+        "(`head: local`)",
         "int64 sums; float16 differences; numbers",
     ),
     Leaving(

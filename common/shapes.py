@@ -10,6 +10,7 @@ from common.boosting.rules import Rules, rules_of
 from common.initial_model import InitialModel
 from common.statistics.counts import no_counts
 from common.statistics.temperature import GRID
+from common.study.personal import stays
 from common.study.phases import BoosterPhase, EvaluationPhase
 from common.study.schema import Study
 
@@ -132,12 +133,15 @@ def moment_shapes(shapes: ModelShapes) -> Shapes:
     return {name: Shape("int64", (shapes.width,)) for name in ("sum", "square")}
 
 
-def update_shapes(shapes: ModelShapes, parts: tuple[str, ...]) -> Shapes:
+def update_shapes(
+    study: Study, shapes: ModelShapes, parts: tuple[str, ...], dtype: str = "float16"
+) -> dict[str, Shape]:
     """Return the shapes of a site's differences in some parts: float16, whatever came down."""
     return {
-        f"{part}/{name}": Shape("float16", shape.shape)
+        f"{part}/{name}": Shape(dtype, shape.shape)
         for part in parts
         for name, shape in shapes.parts[part].items()
+        if not stays(study, part, name)
     }
 
 

@@ -67,6 +67,6 @@ def rounds_lost(participation: Mapping[str, Sequence[Attendance]]) -> dict[str, 
     for rounds in participation.values():
         for held in rounds:
             for site, mark in held.sites.items():
-                if mark != "answered":
+                if mark not in ("answered", "not drawn"):
                     lost[site] = lost.get(site, 0) + 1
     return dict(sorted(lost.items()))

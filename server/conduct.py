@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from common.asks import NEEDED_PARTS, Ask, Part, work_of
+from common.asks import Ask, Part
 from common.digests import Arrays
 from common.record import Record
 from common.study.phases import PHASE_ORDER, PhaseName
+from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.updates.fixed_point import MOST_EXAMPLES
 from common.wire import Reply
@@ -92,7 +93,7 @@ class Conduct:
             round=number,
             exchange=exchange,
             ask=ask,
-            parts={name: self.parts[name] for name in NEEDED_PARTS[work_of(ask)]},
+            parts={name: self.parts[name] for name in needed_parts(self.study, ask)},
             take=take,
             sites=self.cohort if sites is None else sites,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common.initial_model import InitialModel
+from common.study.personal import shared
 from common.study.schema import Study
 from server.checkpoints import State
 from server.conduct import Conduct
@@ -44,7 +45,8 @@ def model_arms(study: Study, names: Sequence[str]) -> list[Arm]:
 
 
 def _trained_by(study: Study, site: str) -> Study:
-    return study.model_copy(update={"sites": (site,), "quorum": 1})
+    """Return the variant for one site, to which every part of the model belongs."""
+    return shared(study).model_copy(update={"sites": (site,), "quorum": 1})
 
 
 class LabelledWatch:

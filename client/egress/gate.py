@@ -1,9 +1,10 @@
 """The gate: the hospital's own rules on what may leave, whatever a study asks."""
 
 from client.site_config import Limits
-from common.asks import EVALUATED, NEEDED_PARTS, Work, work_of
+from common.asks import EVALUATED, Work, work_of
 from common.errors import RequestRefused
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
+from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.wire import Request
 
@@ -44,7 +45,7 @@ def check_request(request: Request, study: Study, limits: Limits, answered: int)
             "study's",
             fix=_VERSIONS,
         )
-    if set(request.parts) != set(NEEDED_PARTS[work]):
+    if set(request.parts) != set(needed_parts(study, request.ask)):
         raise RequestRefused(
             f"{work} needs other parts of the model than were named", fix=_VERSIONS
         )
@@ -106,7 +107,7 @@ def _work_of_round(study: Study, phase: str, round_: int) -> Work | None:
             (range(heads + 1, both + 1), "fit tails"),
         ],
         "fusion": [(range(1), "moments"), (range(1, fusion.rounds + 1), "fit fusion")],
-        "booster": [(range(1, study.phase(BoosterPhase).rounds + 1), "booster")],
+        "booster": [(range(1, study.phase(BoosterPhase).held_rounds + 1), "booster")],
         "calibration": [(range(1, 2), "calibration")],
         "evaluation": [(range(1, 2), "evaluation")],
     }

@@ -12,10 +12,12 @@ from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
 from client.training.balance import balanced_draw, class_weights
 from client.training.numerics import autocast, laid_out
+from client.training.steering import Correct, Steering, correction, optimizer_of
 from common.model.network import Branch
 from common.study.schedule import Schedule
 
 Draw = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[Any]]
+_UNSTEERED: Steering = {}
 
 
 def fit_dense(
@@ -26,6 +28,7 @@ def fit_dense(
     schedule: Schedule,
     generator: np.random.Generator,
     pulse: Pulse = no_pulse,
+    steering: Steering = _UNSTEERED,
 ) -> float:
     """Train dense layers on features that are already computed.
 
@@ -34,17 +37,17 @@ def fit_dense(
         forward: maps features float32 (n, width) to logits (n, classes).
         features: float32 (images, views, width); each pass draws one view of every image.
         labels: int64 (images,).
-        schedule: epochs, batch size, rate.
+        schedule: epochs, batch size, rate, optimiser, method.
         generator: orders the images and draws the views.
         pulse: called before every batch.
+        steering: SCAFFOLD's, of each parameter.
 
     Returns:
         Cross-entropy in nats, weighted if the schedule says so, summed over the images of the
         last pass.
     """
-    optimizer = torch.optim.AdamW(
-        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
-    )
+    optimizer = optimizer_of(parameters, schedule)
+    correct = correction(parameters, schedule, steering)
     weights = _weights(labels, schedule)
     loss_sum = 0.0
     for epoch in _epochs(labels, features.shape[1], schedule, generator):
@@ -52,7 +55,8 @@ def fit_dense(
         for images, views in epoch:
             pulse()
             batch = torch.from_numpy(features[images, views])
-            loss_sum += _step(optimizer, forward(batch), labels[images], _of(weights, images))
+            logits = forward(batch)
+            loss_sum += _step(optimizer, logits, labels[images], _of(weights, images), correct)
     return loss_sum
 
 
@@ -65,6 +69,7 @@ def fit_tail(
     generator: np.random.Generator,
     numerics: Numerics,
     pulse: Pulse = no_pulse,
+    steering: Steering = _UNSTEERED,
 ) -> float:
     """Train the tail and the head of one backbone in place, from the front's activations.
 
@@ -74,19 +79,19 @@ def fit_tail(
             both int64 (n,).
         views: how many views each image has.
         labels: int64 (images,).
-        schedule: epochs, batch size, rate.
+        schedule: epochs, batch size, rate, optimiser, method.
         generator: orders the images and draws the views.
         numerics: precision and layout of this machine.
         pulse: called before every batch.
+        steering: SCAFFOLD's, of each parameter.
 
     Returns:
         Cross-entropy in nats, weighted if the schedule says so, summed over the images of the
         last pass.
     """
     trained = [p for p in (*branch.tail.parameters(), *branch.head.parameters()) if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
-    )
+    optimizer = optimizer_of(trained, schedule)
+    correct = correction(trained, schedule, steering)
     weights = _weights(labels, schedule)
     loss_sum = 0.0
     for epoch in _epochs(labels, views, schedule, generator):
@@ -97,7 +102,7 @@ def fit_tail(
             with autocast(numerics):
                 features = branch.tail(activations)
             logits = branch.logits(features.float())
-            loss_sum += _step(optimizer, logits, labels[images], _of(weights, images))
+            loss_sum += _step(optimizer, logits, labels[images], _of(weights, images), correct)
     return loss_sum
 
 
@@ -116,6 +121,7 @@ def _step(
     logits: Tensor,
     labels: NDArray[np.int64],
     weights: Tensor | None,
+    correct: Correct,
 ) -> float:
     """Take one step down the batch's mean cross-entropy, weighted or not; return its sum."""
     truth = torch.from_numpy(labels)
@@ -125,6 +131,7 @@ def _step(
         loss = (weights * nn.functional.cross_entropy(logits, truth, reduction="none")).mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    correct()
     optimizer.step()
     return float(loss.detach()) * len(labels)
 

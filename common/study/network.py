@@ -47,6 +47,10 @@ class Network(Strict):
     """`imagenet`: from the site's weights folder; `bundled`: the small synthetic-smear weights
     that ship with the package; `random`: from the study's seed, BatchNorm calibrated on
     generated smears."""
+    batch_norm: Literal["frozen", "local"] = "frozen"
+    """`frozen`: the tails' BatchNorm stays as the weights have it. `local`: every site trains its
+    own, statistics included, which never leaves it (Li et al. 2021, FedBN). Features then differ
+    from site to site, so such a study has no shared booster."""
     h1: int = Field(default=256, ge=2)
     """Width of the first dense layer, eq. 6."""
     h2: int = Field(default=128, ge=2)

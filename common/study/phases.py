@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from common.boosting.grid import log_grid
 from common.errors import ConfigError
+from common.study.methods import FedAvg, Method, Optimizer, Weights, unfit
 from common.study.strict import Strict
 
 Balance = Literal["none", "weights", "augmentation"]
@@ -46,8 +47,29 @@ class BackbonesPhase(Strict):
     `augmentation`: images of rare classes are drawn more often instead, each time another view; a
     pass stays as long as it is."""
     norm_bound: float | None = Field(default=None, gt=0)
-    """Largest Euclidean norm of an update that the coordinator accepts; by default what AdamW can
-    reach at the round's rate, with the site's examples (common/study/schedule.py)."""
+    """Largest Euclidean norm of an update that the coordinator accepts; by default what the
+    optimiser can reach at the round's rate, with the site's examples (common/study/schedule.py)."""
+    method: Method = FedAvg()
+    """What the coordinator makes of the sites' updates, and what a site adds to its gradient."""
+    weights: Weights = "examples"
+    """What a site's update counts: as much as its training images, or as any other site's."""
+    participation: float = Field(default=1.0, gt=0, le=1)
+    """Share of the sites that is drawn for each round by the study's seed; never fewer than the
+    quorum."""
+    participants: int | None = Field(default=None, ge=1)
+    """Number of sites drawn for each round, instead of a share; not below the quorum."""
+    optimizer: Optimizer = "adamw"
+    """What a site trains with. `sgd` has no momentum, and its gradient, decay included, is
+    shortened to `clip`."""
+    clip: float = Field(default=10.0, gt=0)
+    """With `sgd`: Euclidean norm beyond which a batch's gradient is shortened. It bounds how far
+    an update can go."""
+
+    @model_validator(mode="after")
+    def _method_fits(self) -> "BackbonesPhase":
+        if problem := unfit(self.method, self.optimizer, self.weights):
+            raise ValueError(problem)
+        return self
 
 
 class FusionPhase(Strict):
@@ -71,8 +93,32 @@ class FusionPhase(Strict):
     `augmentation`: images of rare classes are drawn more often instead, each time another view; a
     pass stays as long as it is."""
     norm_bound: float | None = Field(default=None, gt=0)
-    """Largest Euclidean norm of an update that the coordinator accepts; by default what AdamW can
-    reach at the round's rate, with the site's examples (common/study/schedule.py)."""
+    """Largest Euclidean norm of an update that the coordinator accepts; by default what the
+    optimiser can reach at the round's rate, with the site's examples (common/study/schedule.py)."""
+    head: Literal["shared", "local"] = "shared"
+    """`local`: every site keeps a softmax head of its own (Arivazhagan et al. 2019), which never
+    leaves it; H1 and H2 are shared. Such a study has no shared booster."""
+    method: Method = FedAvg()
+    """What the coordinator makes of the sites' updates, and what a site adds to its gradient."""
+    weights: Weights = "examples"
+    """What a site's update counts: as much as its training images, or as any other site's."""
+    participation: float = Field(default=1.0, gt=0, le=1)
+    """Share of the sites that is drawn for each round by the study's seed; never fewer than the
+    quorum."""
+    participants: int | None = Field(default=None, ge=1)
+    """Number of sites drawn for each round, instead of a share; not below the quorum."""
+    optimizer: Optimizer = "adamw"
+    """What a site trains with. `sgd` has no momentum, and its gradient, decay included, is
+    shortened to `clip`."""
+    clip: float = Field(default=10.0, gt=0)
+    """With `sgd`: Euclidean norm beyond which a batch's gradient is shortened. It bounds how far
+    an update can go."""
+
+    @model_validator(mode="after")
+    def _method_fits(self) -> "FusionPhase":
+        if problem := unfit(self.method, self.optimizer, self.weights):
+            raise ValueError(problem)
+        return self
 
 
 class LogGrid(Strict):
@@ -98,8 +144,9 @@ class BoosterPhase(Strict):
     """Federated XGBoost, eq. 8-10, on exact sums of gradient histograms."""
 
     name: Literal["booster"] = "booster"
-    mode: Literal["histogram"] = "histogram"
-    """`histogram`: sites send sums per bin, the coordinator grows ordinary XGBoost trees."""
+    mode: Literal["histogram", "none"] = "histogram"
+    """`histogram`: sites send sums per bin, the coordinator grows ordinary XGBoost trees. `none`:
+    there are no trees; the softmax head of the fusion block is the classifier."""
     input: Literal["fusion", "concat"] = "fusion"
     """What the trees read: H2, or the concatenated backbone features (an ablation)."""
     rounds: int = Field(default=6, ge=1)
@@ -121,6 +168,11 @@ class BoosterPhase(Strict):
     """Fewest summed hessian in a child."""
     grid: LogGrid = LogGrid()
     """Bin edges."""
+
+    @property
+    def held_rounds(self) -> int:
+        """How many rounds there are: none without trees."""
+        return 0 if self.mode == "none" else self.rounds
 
 
 class CalibrationPhase(Strict):

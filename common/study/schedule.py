@@ -1,12 +1,14 @@
-"""How a training round runs: what its sites follow, and how far AdamW can go in it."""
+"""How a training round runs: what its sites follow, and how far an optimiser can go in it."""
 
 import math
 from dataclasses import dataclass
 
-from common.asks import Stage
+from common.asks import CONTROL, NEEDED_PARTS, Ask, Stage, work_of
+from common.study.methods import FedAvg, Method, Optimizer, Scaffold
 from common.study.phases import BackbonesPhase, Balance, FusionPhase
 from common.study.schema import Study
 
+_FEDAVG = FedAvg()
 _STEEPEST = 0.1 / math.sqrt(1 - 0.999)
 """AdamW's largest step of one value, in learning rates: (1 - beta1) / sqrt(1 - beta2)."""
 
@@ -20,10 +22,24 @@ class Schedule:
     learning_rate: float
     weight_decay: float
     balance: Balance = "none"
+    optimizer: Optimizer = "adamw"
+    clip: float = 10.0
+    method: Method = _FEDAVG
+    networks: int = 1
+    """How many are trained side by side, each with an optimiser and a clip of its own."""
 
     def batches(self, images: int) -> int:
         """Return how many batches one pass over that many images has."""
         return math.ceil(images / self.batch_size)
+
+    def steps(self, images: int) -> int:
+        """Return how many steps the round has with that many images."""
+        return self.epochs * self.batches(images)
+
+
+def phase_of(study: Study, stage: Stage) -> BackbonesPhase | FusionPhase:
+    """Return the settings of the phase that a stage of training belongs to."""
+    return study.phase(FusionPhase) if stage == "fusion" else study.phase(BackbonesPhase)
 
 
 def schedule_of(study: Study, stage: Stage, number: int) -> Schedule:
@@ -31,9 +47,7 @@ def schedule_of(study: Study, stage: Stage, number: int) -> Schedule:
     if stage == "fusion":
         fusion = study.phase(FusionPhase)
         rate = falling_rate(fusion.learning_rate, fusion.final_rate, number, fusion.rounds)
-        return Schedule(
-            fusion.local_epochs, fusion.batch_size, rate, fusion.weight_decay, fusion.balance
-        )
+        return _schedule(fusion, fusion.local_epochs, rate, 1)
     backbones = study.phase(BackbonesPhase)
     if stage == "heads":
         epochs, rate = backbones.head_epochs, backbones.head_learning_rate
@@ -43,7 +57,16 @@ def schedule_of(study: Study, stage: Stage, number: int) -> Schedule:
         rate = falling_rate(
             backbones.learning_rate, backbones.final_rate, number, backbones.tail_rounds
         )
-    return Schedule(epochs, backbones.batch_size, rate, backbones.weight_decay, backbones.balance)
+    return _schedule(backbones, epochs, rate, len(study.network.backbones))
+
+
+def _schedule(
+    phase: BackbonesPhase | FusionPhase, epochs: int, rate: float, networks: int
+) -> Schedule:
+    return Schedule(
+        epochs, phase.batch_size, rate, phase.weight_decay, phase.balance,
+        phase.optimizer, phase.clip, phase.method, networks,
+    )  # fmt: skip
 
 
 def falling_rate(first: float, final_share: float, round_number: int, rounds: int) -> float:
@@ -56,11 +79,22 @@ def falling_rate(first: float, final_share: float, round_number: int, rounds: in
     return first * (final_share + (1 - final_share) * (1 + math.cos(math.pi * progress)) / 2)
 
 
+def needed_parts(study: Study, ask: Ask) -> tuple[str, ...]:
+    """Return the parts of the model that a study's work needs; a request names exactly these."""
+    parts = NEEDED_PARTS[work_of(ask)]
+    if ask.kind != "fit":
+        return parts
+    is_steered = isinstance(phase_of(study, ask.stage).method, Scaffold)
+    return (*parts, CONTROL) if is_steered else parts
+
+
 def furthest(schedule: Schedule, images: int, values: int, norm: float) -> float:
     """Return the largest Euclidean norm of a difference that the schedule can lead to.
 
     No step of Adam moves a value further than rate * (1 - beta1) / sqrt(1 - beta2) (Kingma and Ba
-    2015, section 2.1), with the betas .9 and .999; decay pulls by rate * decay * value.
+    2015, section 2.1), with the betas .9 and .999; decay pulls by rate * decay * value. A step of
+    SGD is no longer than rate * clip, and three times that with Scaffold's control variates: each
+    of them is a mean of clipped gradients. (FedProx's pull is clipped with the gradient.)
 
     Args:
         schedule: the round's.
@@ -68,6 +102,24 @@ def furthest(schedule: Schedule, images: int, values: int, norm: float) -> float
         values: how many values are trained.
         norm: Euclidean norm of the values before the round.
     """
-    steps = schedule.epochs * schedule.batches(images)
+    steps = schedule.steps(images)
+    if schedule.optimizer == "sgd":
+        longest = 3 if isinstance(schedule.method, Scaffold) else 1
+        return _rounded(steps * schedule.learning_rate * _clipped(schedule) * longest, values)
     moved = steps * schedule.learning_rate * _STEEPEST * math.sqrt(values)
     return moved + steps * schedule.learning_rate * schedule.weight_decay * (norm + moved)
+
+
+def furthest_variate(schedule: Schedule, values: int) -> float:
+    """Return the largest norm of a change of a control variate: from one end to the other."""
+    return _rounded(2 * _clipped(schedule), values)
+
+
+def _clipped(schedule: Schedule) -> float:
+    """Return the largest norm of a clipped gradient, of all networks together."""
+    return schedule.clip * math.sqrt(schedule.networks)
+
+
+def _rounded(norm: float, values: int) -> float:
+    """Add what rounding to float16, by 2^-11 of a value or 2^-25, and float32 sums can add."""
+    return norm * 1.01 + 2**-24 * math.sqrt(values)

@@ -118,7 +118,28 @@ class Study(Strict):
         names = tuple(phase.name for phase in self.phases)
         if names != PHASE_ORDER:
             raise ValueError(f"phases must be, in this order: {', '.join(PHASE_ORDER)}")
+        for phase in self.phases:
+            if isinstance(phase, BackbonesPhase | FusionPhase):
+                self._check_participants(phase)
+        if self.is_personal and self.phase(BoosterPhase).mode != "none":
+            raise ValueError(
+                "with batch_norm: local or head: local a part of the model differs from site to "
+                "site, so no booster can be shared: set the booster's mode to none"
+            )
         return self
+
+    def _check_participants(self, phase: BackbonesPhase | FusionPhase) -> None:
+        drawn = phase.participants
+        if drawn is not None and not self.quorum <= drawn <= len(self.sites):
+            raise ValueError(
+                f"{phase.name}: participants must be {self.quorum}, the quorum, to "
+                f"{len(self.sites)}, all sites"
+            )
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether sites keep parts of the model of their own, which never leave them."""
+        return self.network.batch_norm == "local" or self.phase(FusionPhase).head == "local"
 
     @property
     def digest(self) -> str:

@@ -16,15 +16,9 @@ def run(conduct: Conduct) -> None:
         if number == 0:
             _standardise(conduct)
         elif number <= settings.head_rounds:
-            train_round(
-                conduct, "backbones", number, "heads",
-                trained=("heads",), norm_bound=settings.norm_bound,
-            )  # fmt: skip
+            train_round(conduct, "backbones", number, "heads")
         else:
-            train_round(
-                conduct, "backbones", number, "tails",
-                trained=("heads", "tails"), norm_bound=settings.norm_bound,
-            )  # fmt: skip
+            train_round(conduct, "backbones", number, "tails")
 
 
 def _standardise(conduct: Conduct) -> None:

@@ -36,10 +36,10 @@ def run(conduct: Conduct) -> None:
     """Grow the rounds that no checkpoint holds yet: rounds x depth exchanges in all."""
     settings = conduct.study.phase(BoosterPhase)
     rules = rules_for(conduct)
-    conduct.watch.phase("booster", settings.rounds)
+    conduct.watch.phase("booster", settings.held_rounds)
     if "booster" not in conduct.parts:
         conduct.hold("booster", Forest(()).to_arrays())
-    for number in conduct.remaining("booster", 1, settings.rounds):
+    for number in conduct.remaining("booster", 1, settings.held_rounds):
         forest = forest_from_arrays(conduct.parts["booster"].arrays, rules)
         grown, sites = _grow_round(conduct, rules, number)
         conduct.hold("booster", (forest + grown).to_arrays())

@@ -16,7 +16,4 @@ def run(conduct: Conduct) -> None:
             conduct.hold("fusion-moments", found)
             conduct.finish("fusion", 0)
         else:
-            train_round(
-                conduct, "fusion", number, "fusion",
-                trained=("fusion",), norm_bound=settings.norm_bound,
-            )  # fmt: skip
+            train_round(conduct, "fusion", number, "fusion")

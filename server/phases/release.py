@@ -72,11 +72,12 @@ def _account(conduct: Conduct, metrics: RunMetrics, run_name: str) -> Account:
     census: Mapping[str, CensusTold] = {
         site: CensusTold.model_validate(told) for site, told in conduct.facts["census"].items()
     }
+    has_trees = conduct.study.phase(BoosterPhase).mode != "none"
     return Account(
         run=run_name,
         version=version("leukofed"),
         census=census,
-        measures=tuple(_measures(metrics)),
+        measures=tuple(_measures(metrics, has_trees)),
         initial_model=str(metrics.initial_model),
         is_synthetic=metrics.synthetic,
         is_rehearsal=metrics.rehearsal,
@@ -84,10 +85,11 @@ def _account(conduct: Conduct, metrics: RunMetrics, run_name: str) -> Account:
     )
 
 
-def _measures(metrics: RunMetrics) -> list[Measure]:
+def _measures(metrics: RunMetrics, has_trees: bool) -> list[Measure]:
     found = []
     arm = metrics.arms.federated
-    for classifier, scores in (("booster", arm), ("softmax", arm.softmax)):
+    trees = (("booster", arm),) if has_trees else ()
+    for classifier, scores in (*trees, ("softmax", arm.softmax)):
         for name, label in (
             ("accuracy", "accuracy"), ("macro_f1", "macro F1"), ("macro_auc", "macro AUC"),
         ):  # fmt: skip

@@ -1,21 +1,26 @@
-"""One federated training round: differences in, their exact mean applied (FedAvg)."""
+"""One federated training round: differences in, their exact mean to the study's method."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.asks import FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
+from common.asks import TRAINED, FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
 from common.errors import UpdateRejected
-from common.parts import by_part, flattened
+from common.parts import by_part
+from common.study.personal import stays
 from common.study.phases import PhaseName
-from common.study.schedule import furthest, schedule_of
+from common.study.schedule import furthest, phase_of, schedule_of
 from common.updates.differences import apply
 from common.updates.moments import moment_bounds, moments
 from common.wire import Reply
 from server.aggregation import RunningMean, RunningSum
 from server.conduct import Conduct, told_as
 from server.intake import check_arrays, check_examples, check_norm, check_range, euclidean
+from server.memory import Memory
+from server.methods import step
+from server.participants import drawn
+from server.variates import split_reply
 
 
 def gather_moments(
@@ -37,44 +42,57 @@ def gather_moments(
     return moments(total.sums, sum(examples.values()))
 
 
-def train_round(
-    conduct: Conduct,
-    phase: PhaseName,
-    number: int,
-    stage: Stage,
-    trained: Sequence[str],
-    norm_bound: float | None,
-) -> None:
-    """Run one round: w <- w + sum_i n_i d_i / sum_i n_i (McMahan et al. 2017, Algorithm 1).
+def train_round(conduct: Conduct, phase: PhaseName, number: int, stage: Stage) -> None:
+    """Run one round: w <- w + step(sum_i n_i d_i / sum_i n_i), by the phase's method.
+
+    The parts of the model that the stage trains are updated, and a checkpoint is written.
 
     Args:
-        conduct: the run; its parts `trained` are updated and a checkpoint is written.
+        conduct: the run.
         phase: the phase.
         number: the round.
         stage: what the sites train.
-        trained: the parts whose differences come back.
-        norm_bound: largest Euclidean norm of an accepted update; None: what the optimiser can
-            reach.
     """
-    held = flattened({part: conduct.parts[part].arrays for part in trained})
+    study = conduct.study
+    settings = phase_of(study, stage)
+    held = {
+        f"{part}/{name}": array
+        for part in TRAINED[stage]
+        for name, array in conduct.parts[part].arrays.items()
+        if not stays(study, part, name)
+    }
     mean = RunningMean(held)
     values = sum(array.size for array in held.values())
     norm = euclidean(held)
-    schedule = schedule_of(conduct.study, stage, number)
+    schedule = schedule_of(study, stage, number)
+    memory = Memory(conduct, stage, held)
+    control = memory.control
     told_by: dict[str, FitTold] = {}
 
     def take(site: str, reply: Reply) -> None:
         told = told_as(FitTold, reply)
         _check_told(conduct, site, told)
-        check_arrays(site, reply.arrays, held, np.float16)
+        update, change = split_reply(reply.arrays) if control else (reply.arrays, {})
+        check_arrays(site, update, held, np.float16)
         reach = furthest(schedule, told.examples, values, norm)
-        check_norm(site, reply.arrays, reach if norm_bound is None else norm_bound)
-        mean.add(site, told.examples, reply.arrays)
+        check_norm(site, update, reach if settings.norm_bound is None else settings.norm_bound)
+        if control:
+            control.check(site, change, schedule)
+        mean.add(site, 1 if settings.weights == "equal" else told.examples, update)
+        if control:
+            control.add(site, change)
         told_by[site] = told
 
-    sites = conduct.ask(phase, number, FitAsk(stage=stage), take)
-    for part, arrays in by_part(apply(held, mean.mean())).items():
-        conduct.hold(part, arrays)
+    asked = drawn(study, settings, number, conduct.cohort)
+    for site in conduct.cohort:
+        if site not in asked:
+            conduct.rounds.register.note(phase, number, site, "not drawn")
+    ask = FitAsk(stage=stage, counted=memory.counted)
+    sites = conduct.ask(phase, number, ask, take, sites=asked)
+    change, remembered = step(settings.method, mean.mean(), memory.arrays)
+    for part, arrays in by_part(apply(held, change)).items():
+        conduct.hold(part, {**conduct.parts[part].arrays, **arrays})
+    memory.keep(remembered, number, sites)
     point = _curve_point([told_by[site] for site in sites])
     curves = conduct.facts.setdefault("curves", {})
     curves.setdefault(phase, []).append({"round": number, "stage": stage, **point})

@@ -36,6 +36,7 @@ _SIGNS: Mapping[Mark, tuple[str, str]] = {
     "refused": ("⊘", "it refused"),
     "rejected": ("\N{MULTIPLICATION SIGN}", "its reply was refused"),
     "left out": ("·", "it was not asked, having been lost before"),
+    "not drawn": ("\N{EN DASH}", "it was not asked: the round was drawn without it"),
 }
 
 

@@ -8,7 +8,7 @@ from safetensors.numpy import save
 
 from client.egress.gate import check_request
 from client.site_config import Limits
-from common.asks import NEEDED_PARTS, Part, work_of
+from common.asks import Part
 from common.errors import RequestRefused
 from common.forecast import (
     amount_of_work,
@@ -18,7 +18,9 @@ from common.forecast import (
     shared_out,
 )
 from common.shapes import ModelShapes, Shape, block_bytes
+from common.study.methods import Scaffold
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
+from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.wire import Request, Step
 from tests.support.small import small_study
@@ -41,6 +43,8 @@ STUDIES = [
     study(backbones={"head_rounds": 0, "tail_rounds": 3}, booster={"rounds": 1, "depth": 1}),
     study(backbones={"head_rounds": 2, "tail_rounds": 0}, fusion={"rounds": 1}),
     study(backbones={"head_rounds": 0, "tail_rounds": 0}),
+    study(fusion={"method": Scaffold(), "optimizer": "sgd", "weights": "equal"}),
+    study(booster={"mode": "none"}),
 ]
 SHAPES = ModelShapes(
     {
@@ -61,14 +65,14 @@ def test_every_exchange_is_one_that_a_site_admits_and_none_is_left_out(study: St
             study=study.digest, run="r", phase=one.phase, round=one.round, exchange=one.exchange,
             site="north",
         )  # fmt: skip
-        parts = dict.fromkeys(NEEDED_PARTS[work_of(one.ask)], "0" * 64)
+        parts = dict.fromkeys(needed_parts(study, one.ask), "0" * 64)
         check_request(Request(step, one.ask, parts), study, Limits(most_rounds=999), answered)
         beyond = step.model_copy(update={"round": step.round + 1000})
         with pytest.raises(RequestRefused, match="does not exist"):
             check_request(Request(beyond, one.ask, parts), study, Limits(most_rounds=999), 0)
     backbones, booster = study.phase(BackbonesPhase), study.phase(BoosterPhase)
     rounds = backbones.head_rounds + backbones.tail_rounds + study.phase(FusionPhase).rounds
-    assert len(planned) == 1 + 2 + rounds + booster.rounds * booster.depth + 1 + 2
+    assert len(planned) == 1 + 2 + rounds + booster.held_rounds * booster.depth + 1 + 2
 
 
 @pytest.mark.parametrize(
