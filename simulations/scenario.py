@@ -9,10 +9,10 @@ from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validat
 
 from common.digests import digest_value
 from common.errors import ConfigError
-from common.study.data import GROUP_ORDER, GroupColumn, Split
 from common.study.schema import Study, load_study
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
+from simulations.division import ByFile, Partition
 from simulations.synthetic import SyntheticSettings
 
 ArmName = Literal["federated", "local_only", "pooled", "linear_probe", "colour_only"]
@@ -44,46 +44,6 @@ class SyntheticData(Strict):
     """Which of the two kinds."""
     settings: SyntheticSettings = SyntheticSettings()
     """What is generated: seed, patients of each site, images of each patient, size."""
-
-
-class Dividing(Strict):
-    """What every way of dividing a dataset among sites needs."""
-
-    parts: Split = Split()
-    """Shares of the validation and test parts, neither of them 0; the rest trains."""
-    together: tuple[GroupColumn, ...] = GROUP_ORDER
-    """Images that share a value in any of these columns, or their bytes, are one group, and no
-    group is divided. Values must be unique over the dataset, not counted anew per slide."""
-
-
-class ByColumn(Dividing):
-    """A column of the manifest names each image's site; a `split` column, if there, its part."""
-
-    by: Literal["column"]
-    """Which of the three ways."""
-    column: str = "site"
-    """The column."""
-
-
-class Iid(Dividing):
-    """Whole groups, dealt at random: every site draws from the same population."""
-
-    by: Literal["iid"]
-    """Which of the three ways."""
-
-
-class BalancedGroups(Dividing):
-    """Whole groups, dealt so that each class comes near its share in each site and part.
-
-    Each site has training images of every class. A class with fewer groups than three times the
-    sites cannot be in every part of every site: then a site's test or validation part lacks it.
-    """
-
-    by: Literal["balanced-groups"]
-    """Which of the three ways."""
-
-
-Partition = ByColumn | Iid | BalancedGroups
 
 
 class Scenario(Strict):
