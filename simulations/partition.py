@@ -18,13 +18,12 @@ from common.imaging.decode import decode
 from common.labels import Vocabulary, lines_to_add
 from common.seeds import stream
 from common.study.data import GroupColumn, Split
+from common.whole_file import write_whole
 from simulations.balance import balance
 from simulations.dealing import Floats, laid_out
 from simulations.division import BalancedGroups, ByColumn, ByFile, ByStain, Iid, Partition
-from simulations.partition_file import read_partition
+from simulations.partition_file import Row, read_partition, table_csv
 from simulations.uneven import uneven
-
-Row = dict[str, str]
 
 
 def partition(
@@ -103,6 +102,14 @@ def assign(
     return [
         {**row, "site": site, "split": part} for row, (site, part) in zip(rows, placed, strict=True)
     ]
+
+
+def write_partition(rows: Sequence[Row], path: Path) -> None:
+    """Write divided rows as a manifest; the file is complete or absent.
+
+    Image paths stay as they were, so whoever reads it must say which folder they start at.
+    """
+    write_whole(path, table_csv(list(rows[0]), rows))
 
 
 def _settled(rows: Sequence[Row], vocabulary: Vocabulary) -> list[Row]:

@@ -1,4 +1,4 @@
-"""A partition in a file: which site and part each image has, to be read, digested and used again."""
+"""A partition in a file: which site and part each image has, to be digested and used again."""
 
 import csv
 import io
@@ -9,23 +9,16 @@ from client.data.manifest import read_table
 from client.data.splits import PARTS, named_part
 from common.digests import digest_bytes
 from common.errors import DataError
-from common.whole_file import write_whole
 
 Row = dict[str, str]
 SOURCE = "source"
 """The column of a run's manifest with an image's path in the dataset, where `path` is another."""
+TRUE_LABEL = "true_label"
+"""The column of a run's manifest with an image's label in the dataset, where `label` is another."""
 _COLUMNS = ("path", "label", "site", "split")
 
 
-def write_manifest(rows: Sequence[Row], path: Path) -> None:
-    """Write divided rows as a manifest, all columns; the file is complete or absent.
-
-    Image paths stay as they were, so whoever reads it must say which folder they start at.
-    """
-    write_whole(path, _csv(list(rows[0]), rows))
-
-
-def partition_csv(rows: Sequence[Row]) -> bytes:
+def partitiontable_csv(rows: Sequence[Row]) -> bytes:
     """Return divided rows as a partition file: one line per image, in the order of the paths.
 
     The same division of the same images gives the same bytes, whatever the order of the rows. The
@@ -36,12 +29,12 @@ def partition_csv(rows: Sequence[Row]) -> bytes:
          "site": row["site"], "split": row["split"]}
         for row in rows
     ]  # fmt: skip
-    return _csv(_COLUMNS, sorted(plain, key=lambda row: row["path"]))
+    return table_csv(_COLUMNS, sorted(plain, key=lambda row: row["path"]))
 
 
 def partition_digest(rows: Sequence[Row]) -> str:
     """Return the SHA-256, in hex, of the partition file of these rows."""
-    return digest_bytes(partition_csv(rows))
+    return digest_bytes(partitiontable_csv(rows))
 
 
 def read_partition(path: Path, sites: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -78,7 +71,8 @@ def read_partition(path: Path, sites: Sequence[str]) -> dict[str, tuple[str, str
     return found
 
 
-def _csv(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
+def table_csv(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
+    """Return rows as CSV with a header."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

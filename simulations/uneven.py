@@ -115,5 +115,7 @@ def _parts(
         if untrained and "train images" not in lacking:
             lacking.append(f"training images of {untrained} of its classes")
         if lacking:
-            unmet.append(f"{name}, with {len(own)} groups, would have no {' and no '.join(lacking)}")
+            unmet.append(
+                f"{name}, with {len(own)} groups, would have no {' and no '.join(lacking)}"
+            )
     return part, unmet

@@ -9,8 +9,9 @@ from common.errors import DataError
 from common.seeds import stream
 from common.study.data import Split
 from simulations.balance import Deal, balance
-from simulations.partition import Row, assign
-from simulations.scenario import BalancedGroups, ByColumn, Iid, Partition
+from simulations.division import BalancedGroups, ByColumn, Iid, Partition
+from simulations.partition import assign
+from simulations.partition_file import Row
 
 SITES = ("north", "south", "west")
 SHARES = Split(validation=0.2, test=0.25)

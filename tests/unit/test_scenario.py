@@ -10,11 +10,10 @@ from common.study.imaging import Crop
 from common.study.phases import BoosterPhase, EvaluationPhase
 from common.study.schema import Study, load_study
 from common.yaml_file import dump_yaml
+from simulations.division import BalancedGroups, ByColumn
 from simulations.partition import partition
 from simulations.scenario import (
     ARM_NAMES,
-    BalancedGroups,
-    ByColumn,
     ManifestData,
     SyntheticData,
     load_scenario,
