@@ -7,7 +7,6 @@ from pathlib import Path
 
 from client.data.manifest import read_table
 from client.data.splits import PARTS, named_part
-from common.digests import digest_bytes
 from common.errors import DataError
 
 Row = dict[str, str]
@@ -30,11 +29,6 @@ def partitiontable_csv(rows: Sequence[Row]) -> bytes:
         for row in rows
     ]  # fmt: skip
     return table_csv(_COLUMNS, sorted(plain, key=lambda row: row["path"]))
-
-
-def partition_digest(rows: Sequence[Row]) -> str:
-    """Return the SHA-256, in hex, of the partition file of these rows."""
-    return digest_bytes(partitiontable_csv(rows))
 
 
 def read_partition(path: Path, sites: Sequence[str]) -> dict[str, tuple[str, str]]:
