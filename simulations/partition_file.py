@@ -17,7 +17,7 @@ TRUE_LABEL = "true_label"
 _COLUMNS = ("path", "label", "site", "split")
 
 
-def partitiontable_csv(rows: Sequence[Row]) -> bytes:
+def partition_csv(rows: Sequence[Row]) -> bytes:
     """Return divided rows as a partition file: one line per image, in the order of the paths.
 
     The same division of the same images gives the same bytes, whatever the order of the rows. The
