@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from client.data.groups import join_groups
 from client.data.manifest import Example, read_table
-from client.data.parallel import in_order
+from client.data.parallel import ROOM, in_order
 from client.data.splits import PARTS, split
 from common.digests import digest_file
 from common.errors import DataError
@@ -141,7 +141,9 @@ def _groups(
 
 def _colours(image: Path) -> Floats:
     try:
-        return colour_statistics(decode(image.read_bytes()))
+        data = image.read_bytes()
+        with ROOM.for_image(data):
+            return colour_statistics(decode(data))
     except OSError as error:
         raise DataError(
             f"an image cannot be read from disk ({type(error).__name__})",

@@ -1,5 +1,6 @@
 """What a run needs before its first round: images, their division, machine and initial model."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from safetensors.numpy import save
 
 from client.data.cache import ActivationCache
 from client.data.manifest import read_table
+from client.data.places import ImageFolder
 from client.data.splits import PARTS
 from client.site_config import Numerics
 from client.training.numerics import measured, settled_numerics
@@ -181,10 +183,21 @@ def _virtual_sites(
 
 def _changed(rows: list[Row], scenario: Scenario, study: Study, images: Path) -> list[Row]:
     """Give sites the wrong labels and the shifted images that the scenario says they have."""
+    if not (scenario.label_noise or scenario.shifts):
+        return rows
+    place = ImageFolder(images)
+    faults = Counter(fault for row in rows if (fault := place.fault(Path(row["path"]))))
+    if faults:
+        raise DataError(
+            f"{faults.total()} of {len(rows)} images cannot be shifted, or have their labels "
+            f"changed: " + ", ".join(f"{n} x {fault}" for fault, n in sorted(faults.items())),
+            fix="correct the paths in the manifest, or put the images where it says",
+        )
+    digests = [digest_file(images / row["path"]) for row in rows]
     if scenario.label_noise:
-        copies = [digest_file(images / row["path"]) for row in rows]
-        rows = with_noise(rows, scenario.label_noise, study.labels.classes, study.seed, copies)
-    return shifted_rows(rows, scenario.shifts, images) if scenario.shifts else rows
+        classes = study.labels.classes
+        rows = with_noise(rows, scenario.label_noise, classes, study.seed, digests)
+    return shifted_rows(rows, scenario.shifts, digests) if scenario.shifts else rows
 
 
 def _check_parts(partitioned: Path) -> None:

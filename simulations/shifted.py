@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from client.data.parallel import ROOM, in_order
-from common.digests import digest_file, digest_value
+from common.digests import digest_value
 from common.errors import DataError
 from common.imaging.decode import decode
 from common.whole_file import write_whole
@@ -21,7 +21,9 @@ from simulations.shift import VERSION, Shift, encoded
 _AS_IT_IS = "as-it-is"
 
 
-def shifted_rows(rows: Sequence[Row], shifts: Mapping[str, Shift], images: Path) -> list[Row]:
+def shifted_rows(
+    rows: Sequence[Row], shifts: Mapping[str, Shift], digests: Sequence[str]
+) -> list[Row]:
     """Name for each divided row the file of its shifted image, and its own under `source`.
 
     The file's name holds the settings' digest and the image's: other settings, or another image of
@@ -31,15 +33,16 @@ def shifted_rows(rows: Sequence[Row], shifts: Mapping[str, Shift], images: Path)
     Args:
         rows: with a site.
         shifts: by site.
-        images: folder of the dataset's images.
+        digests: of each row's image.
     """
     named = []
-    for row in rows:
+    for row, digest in zip(rows, digests, strict=True):
         shift = shifts.get(row["site"])
-        source = Path(row["path"])
         place = _AS_IT_IS if shift is None else _name(shift)
-        suffix = source.suffix if shift is None else (".png" if shift.jpeg is None else ".jpg")
-        path = f"{place}/{row['path']}.{digest_file(images / source)[:12]}{suffix}"
+        suffix = Path(row["path"]).suffix
+        if shift is not None:
+            suffix = ".png" if shift.jpeg is None else ".jpg"
+        path = f"{place}/{row['path']}.{digest[:12]}{suffix}"
         named.append({**row, "path": path, SOURCE: row["path"]})
     return named
 

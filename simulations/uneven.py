@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from client.data.splits import PARTS
 from common.errors import DataError
 from common.seeds import seed_for, stream
 from common.study.data import Split
@@ -22,6 +21,7 @@ from simulations.division import ByStain, Dirichlet, Shards, SizeSkew
 
 Uneven = Dirichlet | Shards | SizeSkew | ByStain
 _DRAWS = 100  # before it is said that the groups are too few
+_WORDS = ("training", "validation", "test")
 _FIX = {
     "dirichlet": "raise `partition.alpha`",
     "shards": "raise `partition.each`",
@@ -107,12 +107,12 @@ def _parts(
         here = site == number
         own = counts[here]
         part[here] = fitted(own, np.outer(wanted, own.sum(axis=0)), generator, is_relative=True)
-        images = np.stack([own[part[here] == p].sum(axis=0) for p in range(len(PARTS))])
+        images = np.stack([own[part[here] == p].sum(axis=0) for p in range(len(_WORDS))])
         lacking = [
-            f"{PARTS[p]} images" for p in np.flatnonzero((wanted > 0) & (images.sum(axis=1) == 0))
+            f"{_WORDS[p]} images" for p in np.flatnonzero((wanted > 0) & (images.sum(axis=1) == 0))
         ]
         untrained = int(((images[0] == 0) & (images.sum(axis=0) > 0)).sum())
-        if untrained and "train images" not in lacking:
+        if untrained and images[0].any():
             lacking.append(f"training images of {untrained} of its classes")
         if lacking:
             unmet.append(

@@ -96,12 +96,16 @@ def rows(tmp_path: Path) -> list[Row]:
     return rows
 
 
+def digests(rows: list[Row], data: Path) -> list[str]:
+    return [digest_file(data / row["path"]) for row in rows]
+
+
 def test_only_the_sites_own_images_are_shifted_and_all_have_files(
     rows: list[Row], tmp_path: Path
 ) -> None:
     data, folder = tmp_path / "data", tmp_path / "shifted"
     shifts = {"south": Shift(eosin=0.5)}
-    named = shifted_rows(rows, shifts, data)
+    named = shifted_rows(rows, shifts, digests(rows, data))
     watch = PlainProgress(Console(quiet=True))
     write_shifted(named, shifts, data, folder, watch)
     assert [row["source"] for row in named] == [row["path"] for row in rows]
@@ -123,13 +127,13 @@ def test_only_the_sites_own_images_are_shifted_and_all_have_files(
 
 def test_other_settings_and_other_images_are_other_files(rows: list[Row], tmp_path: Path) -> None:
     data = tmp_path / "data"
-    first = shifted_rows(rows, {"south": Shift(eosin=0.5)}, data)
-    other = shifted_rows(rows, {"south": Shift(eosin=0.6)}, data)
+    first = shifted_rows(rows, {"south": Shift(eosin=0.5)}, digests(rows, data))
+    other = shifted_rows(rows, {"south": Shift(eosin=0.6)}, digests(rows, data))
     assert [a["path"] == b["path"] for a, b in zip(first, other, strict=True)] == [
         True,
         False,
         True,
     ]
     cv2.imwrite(str(data / rows[0]["path"]), IMAGE)
-    changed = shifted_rows(rows, {"south": Shift(eosin=0.5)}, data)
+    changed = shifted_rows(rows, {"south": Shift(eosin=0.5)}, digests(rows, data))
     assert changed[0]["path"] != first[0]["path"]

@@ -164,7 +164,7 @@ def test_a_saved_partition_is_the_same_when_it_is_used_again(
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("000-0.png", "other.png", "lacks 1 of 150 images, and lists 1 that are not there"),
+        ("000-0.png", "other.png", "lacks 1 of 144 images, and lists 1 that are not there"),
         ("001-0.png", "000-0.png", "1 list an image again"),
         (",north,", ",moon,", "name no site of the study and 0 no part; none names north"),
         (",test", ",exam", "no site of the study and .. no part"),
