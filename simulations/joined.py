@@ -27,7 +27,7 @@ def joined_manifest(manifests: Mapping[str, str], folder: Path, cache: Path) -> 
     rows: list[Row] = []
     for dataset, manifest in manifests.items():
         for _, row in read_table(folder / manifest, {}):
-            codes = {name: f"{dataset}/{row[name]}" for name in GROUP_ORDER if row.get(name)}
+            codes: Row = {name: f"{dataset}/{row[name]}" for name in GROUP_ORDER if row.get(name)}
             path = (Path(manifest).parent / row["path"].replace("\\", "/")).as_posix()
             rows.append({**row, **codes, "path": path, "dataset": dataset})
     text = table_csv(list(dict.fromkeys(column for row in rows for column in row)), rows)

@@ -50,7 +50,9 @@ def read_partition(path: Path, sites: Sequence[str]) -> dict[str, tuple[str, str
             fix="write it by `leukofed-sim partition`",
             local_detail=str(path),
         )
-    found = {row["path"]: (row["site"], named_part(row["split"]) or "") for row in rows}
+    found: dict[str, tuple[str, str]] = {
+        row["path"]: (row["site"], named_part(row["split"]) or "") for row in rows
+    }
     strangers = sum(site not in sites for site, _ in found.values())
     unknown = sum(not part for _, part in found.values())
     absent = [site for site in sites if all(site != named for named, _ in found.values())]

@@ -1,6 +1,6 @@
 """What a virtual site's laboratory and scanner do to its images: stain, blur, colours, JPEG."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -103,5 +103,5 @@ def recoloured(image: Image, shift: Shift) -> Image:
     return _levels(255 * told)
 
 
-def _levels(values: NDArray[np.floating]) -> Image:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _levels(values: NDArray[np.floating[Any]]) -> Image:
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

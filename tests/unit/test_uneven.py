@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import DataError
+from common.imaging.decode import decode
 from common.study.data import Split
 from simulations.division import (
     ByFile,
@@ -116,9 +117,8 @@ def smears(folder: Path) -> list[Row]:
     """Images of three tints, four of each class."""
     rows = []
     for number, example in enumerate(write_smears(folder, 36, 48)):
-        pixels = cv2.imread(str(example.image)).astype(float)
-        tinted = pixels * (1.0, 0.75, 0.5)[number % 3]
-        cv2.imwrite(str(example.image), tinted.astype(np.uint8))
+        tinted = decode(example.image.read_bytes()) * (1.0, 0.75, 0.5)[number % 3]
+        cv2.imwrite(str(example.image), tinted.astype(np.uint8)[..., ::-1])
         rows.append({"path": example.image.name, "label": "abcd"[number // 3 % 4]})
     return rows
 
