@@ -84,22 +84,22 @@ def fitted(
     return chosen
 
 
-def laid_out(order: Sequence[int] | Counts, sizes: Counts, cuts: Floats) -> Counts:
-    """Lay groups end to end, cut the line, and say in which piece the middle of each group lies.
+def laid_out(order: Sequence[int] | Counts, sizes: Counts, pieces: int) -> Counts:
+    """Lay groups end to end, cut the line evenly, and say in which piece each group's middle is.
 
     Args:
         order: of the groups on the line.
         sizes: int64 (groups,), images.
-        cuts: ascending, as shares of the whole.
+        pieces: how many.
 
     Returns:
         int64 (groups,).
     """
     ends = np.cumsum(sizes[order])
     middles = (ends - sizes[order] / 2) / ends[-1]
-    pieces = np.empty(len(sizes), dtype=np.int64)
-    pieces[order] = np.searchsorted(cuts, middles, side="right")
-    return pieces
+    piece = np.empty(len(sizes), dtype=np.int64)
+    piece[order] = (middles * pieces).astype(int)
+    return piece
 
 
 def sharded(counts: Counts, sites: int, each: int, generator: np.random.Generator) -> Counts:
@@ -117,7 +117,7 @@ def sharded(counts: Counts, sites: int, each: int, generator: np.random.Generato
     shuffled = generator.permutation(len(counts))
     order = shuffled[np.argsort(rank[shuffled], kind="stable")]
     shards = sites * each
-    shard = laid_out(order, counts.sum(axis=1), np.arange(1, shards) / shards)
+    shard = laid_out(order, counts.sum(axis=1), shards)
     site_of = np.empty(shards, dtype=np.int64)
     site_of[generator.permutation(shards)] = np.repeat(np.arange(sites), each)
     return np.asarray(site_of[shard], dtype=np.int64)

@@ -68,8 +68,7 @@ class Shards(Dividing):
     by: Literal["shards"]
     """Which of the ways."""
     each: int = Field(default=2, ge=1, le=100)
-    """Shards that each site gets; at most so many classes, and one more where a shard's end lies
-    within a class."""
+    """Shards that each site gets; a shard lies within one class, or across where two meet."""
 
 
 class SizeSkew(Dividing):

@@ -220,7 +220,7 @@ def _dealt(groups: Sequence[str], seed: int, sites: Sequence[str]) -> list[str]:
     """Lay the groups end to end in random order, and cut at equal numbers of images."""
     names, sizes = np.unique(groups, return_counts=True)
     order = stream(seed, "partition").permutation(len(names))
-    pieces = laid_out(order, sizes, np.arange(1, len(sites)) / len(sites))
+    pieces = laid_out(order, sizes, len(sites))
     site = dict(zip(names, pieces, strict=True))
     chosen = [sites[site[group]] for group in groups]
     if len(set(chosen)) < len(sites):

@@ -16,7 +16,7 @@ from simulations.partition_file import Row
 # Okabe and Ito (2008): told apart by colour-blind readers; hatched too, for print in black.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999")
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "ooo", "+++", "---")
-_NARROWEST = 0.03  # share of the longest bar in which a number still fits
+_NARROWEST = 0.05  # share of the longest bar in which a number still fits
 
 
 def draw_partition(

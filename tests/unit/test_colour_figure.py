@@ -41,7 +41,3 @@ def test_the_report_says_how_sites_were_made() -> None:
     assert "Images of west were shifted: blue 1.3, jpeg 60." in text
     assert "south trained on 17 images with a wrong label" in text
     assert "Mean colour of images by site and class" in page
-
-
-def test_a_report_of_hospitals_says_nothing_of_it() -> None:
-    assert "How the sites were made" not in render_report(build_metrics())

@@ -81,7 +81,7 @@ def test_lognormal_sizes_are_numpys_own_draw() -> None:
 
 def test_a_line_is_cut_at_equal_numbers_of_images() -> None:
     sizes = np.array([2, 4, 1, 1, 4])
-    pieces = laid_out([3, 0, 2, 1, 4], sizes, np.array([1 / 3, 2 / 3]))
+    pieces = laid_out([3, 0, 2, 1, 4], sizes, 3)
     assert pieces.tolist() == [0, 1, 0, 0, 2]  # middles at 2, 6, 3.5, 0.5, 10 of 12
 
 
