@@ -117,8 +117,15 @@ def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:
     path = _find(scenario)
     found = load_yaml(path, Scenario, fix=_FIX)
     if isinstance(found.partition, ByFile):
-        named = {"file": str((path.parent / found.partition.file).resolve())}
-        found = found.model_copy(update={"partition": found.partition.model_copy(update=named)})
+        file = (path.parent / found.partition.file).resolve()
+        if not file.is_file():
+            raise ConfigError(
+                f"{path}: partition.file: there is no {found.partition.file}",
+                fix="write it by `leukofed-sim partition`, or correct the name; a relative one "
+                "starts at the scenario file's folder",
+            )
+        named = found.partition.model_copy(update={"file": str(file)})
+        found = found.model_copy(update={"partition": named})
     base = load_study(path.parent / found.study)
     study = _with_settings(path, base)
     _check_names(path, found, study)

@@ -31,7 +31,7 @@ def test_moments_of_the_images_that_sites_get(alpha: float) -> None:
     """A share p of Dir(a, ..., a) over S sites: mean 1 / S, variance (1/S)(1 - 1/S) / (S a + 1)."""
     sites = 4
     got = []
-    for seed in range(300):
+    for seed in range(200):
         generator = stream(seed, "test")
         counts = single(np.array([40, 20]))
         site = fitted(counts, dirichlet_targets(counts.sum(axis=0), sites, alpha, generator),
@@ -39,7 +39,7 @@ def test_moments_of_the_images_that_sites_get(alpha: float) -> None:
         got.append([counts[site == s, 0].sum() / 40 for s in range(sites)])
     shares = np.array(got)
     variance = (1 / sites) * (1 - 1 / sites) / (sites * alpha + 1)
-    np.testing.assert_allclose(shares.mean(axis=0), 0.25, atol=4 * np.sqrt(variance / 300))
+    np.testing.assert_allclose(shares.mean(axis=0), 0.25, atol=4 * np.sqrt(variance / 200))
     assert shares.var() == pytest.approx(variance, rel=0.15, abs=0.0003)
 
 

@@ -1,4 +1,5 @@
 import csv
+import json
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from simulations.cli.main import main
+from tests.support.datasets import write_datasets
 from tests.support.small_scenario import SITES, write_scenario
 
+ROOT = Path(__file__).parents[2]
 WAY = "by: dirichlet\n  alpha: 1.0"
 
 
@@ -49,6 +52,28 @@ def test_a_division_is_shown_written_drawn_and_used_again(home: Path) -> None:
     again = divide(home, "second", f"by: file\n  file: {home / 'first.csv'}")
     assert again.exit_code == 0, again.output
     assert (home / "second.csv").read_bytes() == data
+
+
+def test_each_of_two_datasets_is_a_site(home: Path) -> None:
+    manifests = write_datasets(home)
+    scenario = home / "two.yaml"
+    settings = "{sites: [north, south], quorum: 2, labels: {name: two, classes: [a, b]}}"
+    scenario.write_text(
+        f"name: two\nstudy: {ROOT / 'configs' / 'studies' / 'synthetic.yaml'}\n"
+        f"settings: {settings}\n"
+        f"data: {{kind: manifests, needs: both, manifests: {json.dumps(manifests)}}}\n"
+        "partition: {by: column, column: dataset, together: [patient]}\n"
+    )
+    words = ["partition", str(scenario), "--out", str(home / "two.csv")]
+    cache = ["--cache", str(home / "cache")]
+    lacking = CliRunner().invoke(main, [*words, *cache])
+    assert "scenario two needs a dataset" in lacking.output
+    done = CliRunner().invoke(main, [*words, *cache, "--data", str(home)])
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((home / "two.csv").read_text().splitlines()))
+    assert {(row["path"].partition("/")[0], row["site"]) for row in rows} == {
+        ("first", "north"), ("second", "south"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
