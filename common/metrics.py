@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from common.asks import ClassifierName, Count
+from common.division import PartitionTold
 from common.errors import CorruptFile
 from common.figures import (
     Attendance,
@@ -113,6 +114,8 @@ class RunMetrics(Strict):
     """Each site's own test images."""
     data: dict[str, SiteData] = Field(default_factory=dict)
     """By site: what was trained and tested on."""
+    partition: PartitionTold | None = None
+    """How a simulation made its sites; null: the sites are hospitals."""
     overlap: tuple[Shared, ...] | None = None
     """Images that two sites have in common, of those sites that told; null: nobody was asked."""
     bytes_up: PerPhase = Field(default_factory=dict)

@@ -1,5 +1,6 @@
 """What a run needs before its first round: images, their division, machine and initial model."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,10 +9,11 @@ from safetensors.numpy import save
 
 from client.data.cache import ActivationCache
 from client.data.manifest import read_table
+from client.data.places import ImageFolder
 from client.data.splits import PARTS
 from client.site_config import Numerics
 from client.training.numerics import measured, settled_numerics
-from common.digests import digest_value
+from common.digests import digest_file, digest_value
 from common.errors import ConfigError, DataError
 from common.initial_model import InitialModel, read_initial, write_initial
 from common.labels import Vocabulary
@@ -22,10 +24,16 @@ from common.study.schema import Study
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
 from server.progress import Watch
+from simulations.joined import joined_manifest
+from simulations.label_noise import with_noise
 from simulations.partition import partition, write_partition
-from simulations.scenario import ManifestData, Scenario
+from simulations.partition_file import Row, partition_csv
+from simulations.scenario import ManifestData, ManifestsData, Scenario, SyntheticData
+from simulations.shifted import shifted_rows, write_shifted
 from simulations.synthetic import write_dataset
 from simulations.virtual_sites import VirtualSites
+
+_SHIFTED = "shifted"  # in the cache folder: images as the sites' scanners made them
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,8 @@ def prepare(
         scenario: data and partition.
         study: pinned.
         places: where to read.
-        path: the run's folder; gets manifest.csv, numerics.json, initial.safetensors,
-            fronts.safetensors and study.yaml. What of these is there is kept.
+        path: the run's folder; gets partition.csv, manifest.csv, numerics.json,
+            initial.safetensors, fronts.safetensors and study.yaml. What of these is there is kept.
         manifest: of the whole dataset.
         cache: of activations.
         watch: shows progress.
@@ -93,22 +101,47 @@ def dataset(scenario: Scenario, places: Places, watch: Watch) -> Path:
     """Return the manifest of the whole dataset; generate it if it is synthetic.
 
     Raises:
-        ConfigError: the folder that the scenario needs was not given, or lacks the manifest.
+        ConfigError: the folder that the scenario needs was not given, or lacks a manifest.
     """
     data = scenario.data
+    if isinstance(data, SyntheticData):
+        return _generated(data, places, watch)
+    if places.data is None:
+        raise ConfigError(
+            f"scenario {scenario.name} needs a dataset", fix=f"give --data DIR: {data.needs}"
+        )
+    named = [data.manifest] if isinstance(data, ManifestData) else [*data.manifests.values()]
+    absent = [name for name in named if not (places.data / name).is_file()]
+    if absent:
+        raise ConfigError(
+            f"there is no {' and no '.join(absent)} in the folder given by --data",
+            fix=f"check the path: {data.needs}",
+            local_detail=str(places.data),
+        )
     if isinstance(data, ManifestData):
-        if places.data is None:
-            raise ConfigError(
-                f"scenario {scenario.name} needs a dataset", fix=f"give --data DIR: {data.needs}"
-            )
-        manifest = places.data / data.manifest
-        if not manifest.is_file():
-            raise ConfigError(
-                f"there is no {data.manifest} in the folder given by --data",
-                fix=f"check the path: {data.needs}",
-                local_detail=str(manifest),
-            )
-        return manifest
+        return places.data / data.manifest
+    return joined_manifest(data.manifests, places.data, places.cache)
+
+
+def images_of(scenario: Scenario, places: Places, manifest: Path) -> Path:
+    """Return the folder that the paths in a scenario's manifest start at."""
+    if isinstance(scenario.data, ManifestsData) and places.data is not None:
+        return places.data
+    return manifest.parent
+
+
+def divided(scenario: Scenario, study: Study, images: Path, manifest: Path) -> list[Row]:
+    """Return the dataset's rows with site, part and the class that each label stands for.
+
+    Raises:
+        DataError: as `simulations.partition.partition` says.
+    """
+    own = {} if isinstance(scenario.data, SyntheticData) else scenario.data.labels
+    vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
+    return partition(manifest, scenario.partition, study.seed, study.sites, vocabulary, images)
+
+
+def _generated(data: SyntheticData, places: Places, watch: Watch) -> Path:
     name = digest_value(data.model_dump(mode="json"))[:16]
     watch.phase("generating smears", 1)
     return write_dataset(
@@ -126,17 +159,19 @@ def _virtual_sites(
     watch: Watch,
 ) -> VirtualSites:
     partitioned = path / "manifest.csv"
+    images = images_of(scenario, places, manifest)
     if not partitioned.is_file():
-        own = scenario.data.labels if isinstance(scenario.data, ManifestData) else {}
-        vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
-        rows = partition(manifest, scenario.partition, study.seed, study.sites, vocabulary)
-        write_partition(rows, partitioned)
+        rows = divided(scenario, study, images, manifest)
+        write_whole(path / "partition.csv", partition_csv(rows))
+        write_partition(_changed(rows, scenario, study, images), partitioned)
+    if scenario.shifts:  # also on going on with a run: the cache may have been deleted
+        rows = [dict(row) for _, row in read_table(partitioned, {})]
+        write_shifted(rows, scenario.shifts, images, places.cache / _SHIFTED, watch)
+        images = places.cache / _SHIFTED
     _check_parts(partitioned)
     if places.numerics is not None and not (path / "numerics.json").exists():
         write_whole(path / "numerics.json", places.numerics.read_bytes())
-    virtual = VirtualSites(
-        path, partitioned, manifest.parent, places.weights, cache, Numerics(), watch.work
-    )
+    virtual = VirtualSites(path, partitioned, images, places.weights, cache, Numerics(), watch.work)
 
     def measure() -> Numerics:
         check_chains(study)  # a size too small for a backbone is told before it is timed
@@ -144,6 +179,25 @@ def _virtual_sites(
 
     virtual.numerics = settled_numerics("auto", path / "numerics.json", measure)
     return virtual
+
+
+def _changed(rows: list[Row], scenario: Scenario, study: Study, images: Path) -> list[Row]:
+    """Give sites the wrong labels and the shifted images that the scenario says they have."""
+    if not (scenario.label_noise or scenario.shifts):
+        return rows
+    place = ImageFolder(images)
+    faults = Counter(fault for row in rows if (fault := place.fault(Path(row["path"]))))
+    if faults:
+        raise DataError(
+            f"{faults.total()} of {len(rows)} images cannot be shifted, or have their labels "
+            f"changed: " + ", ".join(f"{n} x {fault}" for fault, n in sorted(faults.items())),
+            fix="correct the paths in the manifest, or put the images where it says",
+        )
+    digests = [digest_file(images / row["path"]) for row in rows]
+    if scenario.label_noise:
+        classes = study.labels.classes
+        rows = with_noise(rows, scenario.label_noise, classes, study.seed, digests)
+    return shifted_rows(rows, scenario.shifts, digests) if scenario.shifts else rows
 
 
 def _check_parts(partitioned: Path) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from client.data.cache import ActivationCache
+from client.data.manifest import read_table
 from common.digests import digest_file, digest_value
 from common.initial_model import read_fronts
 from common.study.schema import Study
@@ -21,6 +22,7 @@ from simulations.engines.inprocess import LoopbackGrid
 from simulations.outcome import Outcome, environment, with_other_arms
 from simulations.prepare import Places, Prepared, dataset, pinned, prepare
 from simulations.scenario import POOLED, ArmName, Scenario
+from simulations.telling import partition_told
 
 
 def simulate(
@@ -73,11 +75,14 @@ def _run(
         fronts = read_fronts(path / "fronts.safetensors", prepared.initial.fronts)
         outcome = _arms(scenario, prepared, folder, stopwatch, watch)
     conduct = outcome.evaluated[FEDERATED]
+    rows = [dict(row) for _, row in read_table(prepared.virtual.manifest, {})]
+    told = partition_told(scenario, rows, prepared.virtual.images)
+    conduct.record.write("partition", by=told.by, sha256=told.sha256)
     federated = federated_metrics(
         conduct, prepared.initial, environment(prepared.virtual.numerics),
         name=scenario.name, synthetic=scenario.data.kind == "synthetic",
         seconds_total=stopwatch.seconds["total"],
-    )  # fmt: skip
+    ).model_copy(update={"partition": told})  # fmt: skip
     finish(folder, conduct, with_other_arms(federated, outcome), fronts, watch)
 
 

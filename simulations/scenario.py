@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validator
 
-from common.digests import digest_value
+from common.digests import digest_file, digest_value
 from common.errors import ConfigError
-from common.study.data import GROUP_ORDER, GroupColumn, Split
-from common.study.schema import Study, load_study
+from common.study.schema import SiteName, Study, load_study
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
+from simulations.division import ByFile, Partition
+from simulations.label_noise import LabelNoise
+from simulations.shift import Shift
 from simulations.synthetic import SyntheticSettings
 
 ArmName = Literal["federated", "local_only", "pooled", "linear_probe", "colour_only"]
@@ -28,7 +30,7 @@ class ManifestData(Strict):
     """A dataset on disk, in the folder that `--data` names."""
 
     kind: Literal["manifest"]
-    """Which of the two kinds."""
+    """Which of the three kinds."""
     manifest: str = Field(default="manifest.csv", min_length=1)
     """Its manifest, a path inside that folder; image paths start at the folder of the manifest."""
     labels: dict[str, str | None] = Field(default_factory=dict)
@@ -37,53 +39,31 @@ class ManifestData(Strict):
     """What the dataset is and where to get it, for whoever has not got it."""
 
 
+class ManifestsData(Strict):
+    """Several datasets on disk, below the folder that `--data` names, as one.
+
+    A column `dataset` names each image's; `partition: {by: column, column: dataset}` makes each
+    dataset a site. Groups of two datasets are never the same, whatever their codes.
+    """
+
+    kind: Literal["manifests"]
+    """Which of the three kinds."""
+    manifests: dict[SiteName, str] = Field(min_length=2)
+    """By name of the dataset, its manifest: a path inside that folder; image paths start at the
+    folder of each manifest."""
+    labels: dict[str, str | None] = Field(default_factory=dict)
+    """What words in their label columns stand for, as `labels` of a site file; null leaves out."""
+    needs: str = Field(min_length=1)
+    """What the datasets are and where to get them, for whoever has not got them."""
+
+
 class SyntheticData(Strict):
     """Generated smears, written once and kept in the cache folder."""
 
     kind: Literal["synthetic"]
-    """Which of the two kinds."""
+    """Which of the three kinds."""
     settings: SyntheticSettings = SyntheticSettings()
     """What is generated: seed, patients of each site, images of each patient, size."""
-
-
-class Dividing(Strict):
-    """What every way of dividing a dataset among sites needs."""
-
-    parts: Split = Split()
-    """Shares of the validation and test parts, neither of them 0; the rest trains."""
-    together: tuple[GroupColumn, ...] = GROUP_ORDER
-    """Images that share a value in any of these columns, or their bytes, are one group, and no
-    group is divided. Values must be unique over the dataset, not counted anew per slide."""
-
-
-class ByColumn(Dividing):
-    """A column of the manifest names each image's site; a `split` column, if there, its part."""
-
-    by: Literal["column"]
-    """Which of the three ways."""
-    column: str = "site"
-    """The column."""
-
-
-class Iid(Dividing):
-    """Whole groups, dealt at random: every site draws from the same population."""
-
-    by: Literal["iid"]
-    """Which of the three ways."""
-
-
-class BalancedGroups(Dividing):
-    """Whole groups, dealt so that each class comes near its share in each site and part.
-
-    Each site has training images of every class. A class with fewer groups than three times the
-    sites cannot be in every part of every site: then a site's test or validation part lacks it.
-    """
-
-    by: Literal["balanced-groups"]
-    """Which of the three ways."""
-
-
-Partition = ByColumn | Iid | BalancedGroups
 
 
 class Scenario(Strict):
@@ -95,10 +75,14 @@ class Scenario(Strict):
     """The study file; a relative path starts at the scenario file's folder."""
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """What differs from the study file, in the same nesting; a phase is named by its name."""
-    data: Annotated[ManifestData | SyntheticData, Field(discriminator="kind")]
+    data: Annotated[ManifestData | ManifestsData | SyntheticData, Field(discriminator="kind")]
     """The images."""
     partition: Annotated[Partition, Field(discriminator="by")]
     """How the images are divided among the study's sites."""
+    shifts: dict[SiteName, Shift] = Field(default_factory=dict)
+    """By site: how its laboratory and scanner change its images, of all parts."""
+    label_noise: dict[SiteName, LabelNoise] = Field(default_factory=dict)
+    """By site: which of its training labels are wrong."""
     arms: tuple[ArmName, ...] = ARM_NAMES
     """Ways to come to a classifier, to be compared."""
 
@@ -110,8 +94,14 @@ class Scenario(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the scenario with every default filled in."""
-        return digest_value(self.model_dump(mode="json"))
+        """SHA-256, in hex, of the scenario with every default filled in.
+
+        A partition's file counts by what it holds, not by its name.
+        """
+        told = self.model_dump(mode="json")
+        if isinstance(self.partition, ByFile):
+            told["partition"]["file"] = digest_file(Path(self.partition.file))
+        return digest_value(told)
 
 
 def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:
@@ -126,8 +116,19 @@ def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:
     """
     path = _find(scenario)
     found = load_yaml(path, Scenario, fix=_FIX)
+    if isinstance(found.partition, ByFile):
+        file = (path.parent / found.partition.file).resolve()
+        if not file.is_file():
+            raise ConfigError(
+                f"{path}: partition.file: there is no {found.partition.file}",
+                fix="write it by `leukofed-sim partition`, or correct the name; a relative one "
+                "starts at the scenario file's folder",
+            )
+        named = found.partition.model_copy(update={"file": str(file)})
+        found = found.model_copy(update={"partition": named})
     base = load_study(path.parent / found.study)
     study = _with_settings(path, base)
+    _check_names(path, found, study)
     if POOLED in study.sites:
         raise ConfigError(
             f"{path}: a site is called {POOLED}, as the arm that holds all sites' images",
@@ -160,6 +161,23 @@ def merged(document: JsonValue, changes: JsonValue) -> JsonValue:
             for name in (*named, *(key for key in changes if key not in named))
         ]
     return changes
+
+
+def _check_names(path: Path, scenario: Scenario, study: Study) -> None:
+    """See that what the scenario says of sites and classes is said of the study's."""
+    sites = sorted({*scenario.shifts, *scenario.label_noise} - {*study.sites})
+    classes = sorted(
+        {name for noise in scenario.label_noise.values()
+         for name in noise.unknown(study.labels.classes)}
+    )  # fmt: skip
+    faults = [f"{', '.join(sites)}: no site of the study"] * bool(sites)
+    faults += [f"{', '.join(classes)}: no class of the study"] * bool(classes)
+    if faults:
+        raise ConfigError(
+            f"{path}: under shifts or label_noise: {'; '.join(faults)}",
+            fix=f"the study's sites are {', '.join(study.sites)}, its classes "
+            f"{', '.join(study.labels.classes)}",
+        )
 
 
 def _with_settings(path: Path, base: Study) -> Study:

@@ -15,6 +15,7 @@ from common.metrics import RunMetrics
 from common.sizes import size
 from common.whole_file import write_whole
 from server.report import figures, words
+from server.report.colour_figure import colour_figure
 from server.report.data_figure import data_figure
 from server.report.rows import (
     arm_rows,
@@ -153,6 +154,9 @@ def _figures(metrics: RunMetrics) -> dict[str, Any]:
         if works
         else None,
         "data": data_figure(metrics.data, metrics.classes) if metrics.data else None,
+        "colours": colour_figure(metrics.partition.colours, metrics.classes)
+        if metrics.partition and metrics.partition.colours
+        else None,
     }
 
 

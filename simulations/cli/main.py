@@ -10,6 +10,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
     rooms={
         "describe": ("simulations.cli.describe:describe", "Count a dataset, and its sites."),
         "init-model": ("simulations.cli.init_model:init_model", "Make the arrays of round 0."),
+        "partition": ("simulations.cli.partition:partition", "Divide a dataset, and draw it."),
         "preprocess": ("simulations.cli.preprocess:preprocess", "Show one image at every step."),
         "pretrain": ("simulations.cli.pretrain:pretrain", "Make the small backbones again."),
         "run": ("simulations.cli.run:run", "Run a scenario, every phase, and report."),

@@ -9,8 +9,17 @@ from common.errors import DataError
 from common.seeds import stream
 from common.study.data import Split
 from simulations.balance import Deal, balance
-from simulations.partition import Row, assign
-from simulations.scenario import BalancedGroups, ByColumn, Iid, Partition
+from simulations.division import (
+    BalancedGroups,
+    ByColumn,
+    Dirichlet,
+    Iid,
+    Partition,
+    Shards,
+    SizeSkew,
+)
+from simulations.partition import assign
+from simulations.partition_file import Row, partition_csv
 
 SITES = ("north", "south", "west")
 SHARES = Split(validation=0.2, test=0.25)
@@ -18,6 +27,9 @@ WAYS: tuple[Partition, ...] = (
     BalancedGroups(by="balanced-groups", parts=SHARES),
     Iid(by="iid", parts=SHARES),
     ByColumn(by="column", column="ward", parts=SHARES),
+    Dirichlet(by="dirichlet", alpha=1.0, parts=SHARES),
+    Shards(by="shards", each=2, parts=SHARES),
+    SizeSkew(by="size-skew", sigma=0.7, parts=SHARES),
 )
 laws = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -76,6 +88,7 @@ def test_the_order_of_the_rows_changes_nothing(
     shuffled = list(rows)
     random.shuffle(shuffled)
     again = divided(shuffled, way)
+    assert partition_csv(again) == partition_csv(placed)
     assert sorted(again, key=lambda row: row["path"]) == sorted(placed, key=lambda r: r["path"])
 
 

@@ -15,13 +15,10 @@ from common.labels import Vocabulary
 from common.seeds import stream
 from common.study.data import Split
 from simulations.balance import Deal, balance
-from simulations.partition import (
-    Row,
-    assign,
-    partition,
-    write_partition,
-)
-from simulations.scenario import BalancedGroups, ByColumn, Iid, Partition, load_scenario
+from simulations.division import BalancedGroups, ByColumn, Iid, Partition
+from simulations.partition import assign, partition, write_partition
+from simulations.partition_file import Row
+from simulations.scenario import load_scenario
 
 SITES = ("north", "south")
 PARTS = Split(validation=0.2, test=0.25)

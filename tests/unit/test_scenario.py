@@ -10,11 +10,10 @@ from common.study.imaging import Crop
 from common.study.phases import BoosterPhase, EvaluationPhase
 from common.study.schema import Study, load_study
 from common.yaml_file import dump_yaml
+from simulations.division import BalancedGroups, ByColumn, ByFile
 from simulations.partition import partition
 from simulations.scenario import (
     ARM_NAMES,
-    BalancedGroups,
-    ByColumn,
     ManifestData,
     SyntheticData,
     load_scenario,
@@ -218,6 +217,24 @@ def test_the_digest_tells_scenarios_apart(folder: Path) -> None:
     again, _ = load_scenario(written(folder, f"# a comment\n{SCENARIO}"))
     other, _ = load_scenario(written(folder, f"{SCENARIO}arms: [federated]\n"))
     assert first.digest == again.digest != other.digest
+
+
+def test_a_partitions_file_is_found_beside_the_scenario_and_counts_by_what_it_holds(
+    folder: Path,
+) -> None:
+    text = SCENARIO.replace("{by: iid}", "{by: file, file: sites.csv}")
+    with pytest.raises(ConfigError, match=r"there is no sites\.csv"):
+        load_scenario(written(folder, text))
+    (folder / "sites.csv").write_text("path,site,split\n")
+    first, _ = load_scenario(written(folder, text))
+    assert isinstance(first.partition, ByFile)
+    assert Path(first.partition.file) == (folder / "sites.csv").resolve()
+    (folder / "other.csv").write_text("path,site,split\n")
+    other, _ = load_scenario(written(folder, text.replace("sites.csv", "other.csv")))
+    assert other.digest == first.digest
+    before = first.digest
+    (folder / "sites.csv").write_text("path,site,split\na.png,north,train\n")
+    assert first.digest != before
 
 
 def test_a_written_scenario_is_read_back(folder: Path) -> None:
