@@ -2,13 +2,15 @@
 
 What is assumed: every site stays to the end and no exchange is repeated; the booster's trees grow
 in full, so that its sums and trees are the most there can be. Where a later exchange needs what an
-earlier one computed, the cache still holds it.
+earlier one computed, the cache still holds it. Of the booster by `cyclic` every turn is counted as
+the one site's; what passes between the sites of a `collective` is not counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.asks import (
+    COLLECTIVE_STAGES,
     EVALUATED,
     NEEDED_PARTS,
     Ask,
@@ -16,8 +18,11 @@ from common.asks import (
     BoosterTold,
     CalibrationAsk,
     CalibrationTold,
+    Call,
     CensusAsk,
     CensusTold,
+    CollectiveAsk,
+    CollectiveTold,
     EvaluationAsk,
     EvaluationTold,
     FitAsk,
@@ -27,8 +32,11 @@ from common.asks import (
     Part,
     Stage,
     Told,
+    TreesAsk,
+    TreesTold,
     work_of,
 )
+from common.boosting.rules import Rules
 from common.log_head import EMPTY, with_head
 from common.parts import Arrays
 from common.shapes import (
@@ -56,6 +64,7 @@ _TRAINED: Mapping[Stage, tuple[str, ...]] = {
 }  # fmt: skip
 _NO_DIGEST = "0" * 64
 _EMPTY_BLOCK = block_bytes({})
+_CERTIFICATE = 640  # characters of one, about
 _COUNT = 5000  # a number of usual length, in the messages whose size is worked out
 _SOFTWARE = dict.fromkeys(
     ("leukofed", "torch", "torchvision", "timm", "xgboost", "numpy"), "10.20.30"
@@ -93,12 +102,7 @@ def planned_exchanges(study: Study) -> Iterator[Planned]:
     yield from _training("backbones", stages, (), "moments")
     trained = [part for stage in stages[-1:] for part in _TRAINED[stage]]
     yield from _training("fusion", dense, trained, "fusion-moments")
-    booster = study.phase(BoosterPhase)
-    for round_ in range(1, booster.rounds + 1):
-        before = ("booster", *(("fusion",) if round_ == 1 else ()))
-        for level in range(booster.depth):
-            renewed = ("booster-partial", *(before if level == 0 else ()))
-            yield Planned("booster", round_, level, BoosterAsk(level=level), renewed)
+    yield from _boosting(study.phase(BoosterPhase))
     yield Planned("calibration", 1, 0, CalibrationAsk(), ("booster",))
     temperatures = {"booster": 1.2345678901234567, "softmax": 1.2345678901234567}
     for number, part in enumerate(EVALUATED):
@@ -191,6 +195,23 @@ def _training(
         renewed = _TRAINED[stage]
 
 
+def _boosting(booster: BoosterPhase) -> Iterator[Planned]:
+    if booster.mode == "collective":
+        for exchange, stage in enumerate(COLLECTIVE_STAGES):
+            call = Call(port=50000, certificate="c" * _CERTIFICATE, members=("a",))
+            ask = CollectiveAsk(stage=stage, call=call if stage == "start" else None)
+            yield Planned("booster", 1, exchange, ask, ("fusion",) if exchange == 0 else ())
+        return
+    for round_ in range(1, booster.rounds + 1):
+        before = ("booster", *(("fusion",) if round_ == 1 else ()))
+        if booster.mode != "histogram":
+            yield Planned("booster", round_, 0, TreesAsk(), before)
+            continue
+        for level in range(booster.depth):
+            renewed = ("booster-partial", *(before if level == 0 else ()))
+            yield Planned("booster", round_, level, BoosterAsk(level=level), renewed)
+
+
 def _step(study: Study, planned: Planned) -> Step:
     return Step(
         study=_NO_DIGEST,
@@ -224,9 +245,10 @@ def _part_shapes(study: Study, shapes: ModelShapes, planned: Planned, part: str)
         return shapes.fusion_moments()
     rules = booster_rules(study, shapes)
     if part == "booster":
-        rounds = study.phase(BoosterPhase).rounds
-        grown = planned.round - 1 if planned.phase == "booster" else rounds
-        return forest_shapes(grown * rules.trees, 2 ** (rules.depth + 1) - 1)
+        settings = study.phase(BoosterPhase)
+        grown = planned.round - 1 if planned.phase == "booster" else settings.rounds
+        grown *= len(study.sites) if settings.mode == "bagging" else 1
+        return _full_forest(rules, grown)
     if part == "booster-partial":
         return forest_shapes(rules.trees, 2 ** (planned.exchange + 1) - 1)
     return shapes.parts[part]
@@ -255,10 +277,24 @@ def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, 
         case "booster":
             rules = booster_rules(study, shapes)
             return BoosterTold(examples=_COUNT), level_shapes(rules, ask.level)
+        case "trees":
+            rules = booster_rules(study, shapes)
+            return TreesTold(examples=_COUNT), _full_forest(rules, 1)
+        case "collective":
+            if ask.stage == "finish":
+                rounds = study.phase(BoosterPhase).rounds
+                forest = _full_forest(booster_rules(study, shapes), rounds)
+                return CollectiveTold(examples=_COUNT), forest
+            certificate = "c" * _CERTIFICATE if ask.stage == "join" else None
+            return CollectiveTold(examples=_COUNT, certificate=certificate), {}
         case "calibration":
             return CalibrationTold(examples=_COUNT), calibration_shapes()
         case "evaluation":
             return EvaluationTold(examples=_COUNT, withheld=()), evaluation_shapes(study)
+
+
+def _full_forest(rules: Rules, rounds: int) -> Shapes:
+    return forest_shapes(rounds * rules.trees, 2 ** (rules.depth + 1) - 1)
 
 
 def _census(study: Study) -> CensusTold:
