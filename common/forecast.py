@@ -10,35 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.asks import (
-    COLLECTIVE_STAGES,
-    EVALUATED,
     NEEDED_PARTS,
-    Ask,
-    BoosterAsk,
     BoosterTold,
-    CalibrationAsk,
     CalibrationTold,
-    Call,
-    CensusAsk,
     CensusTold,
-    CollectiveAsk,
     CollectiveTold,
-    EvaluationAsk,
     EvaluationTold,
-    FitAsk,
     FitTold,
-    MomentsAsk,
     MomentsTold,
     Part,
-    Stage,
     Told,
-    TreesAsk,
     TreesTold,
     work_of,
 )
 from common.boosting.rules import Rules
 from common.log_head import EMPTY, with_head
 from common.parts import Arrays
+from common.planned import CERTIFICATE, TRAINED, Planned, planned_exchanges
 from common.shapes import (
     ModelShapes,
     Shapes,
@@ -51,7 +39,7 @@ from common.shapes import (
     moment_shapes,
     update_shapes,
 )
-from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
+from common.study.phases import BackbonesPhase, BoosterPhase
 from common.study.schema import Study
 from common.wire import Reply, Request, Step, encode_reply, encode_request
 
@@ -59,28 +47,12 @@ Images = Mapping[Part, int]
 """A site's images by part."""
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
-_TRAINED: Mapping[Stage, tuple[str, ...]] = {
-    "heads": ("heads",), "tails": ("heads", "tails"), "fusion": ("fusion",),
-}  # fmt: skip
 _NO_DIGEST = "0" * 64
 _EMPTY_BLOCK = block_bytes({})
-_CERTIFICATE = 640  # characters of one, about
 _COUNT = 5000  # a number of usual length, in the messages whose size is worked out
 _SOFTWARE = dict.fromkeys(
     ("leukofed", "torch", "torchvision", "timm", "xgboost", "numpy"), "10.20.30"
 )
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One exchange of a study."""
-
-    phase: PhaseName
-    round: int
-    exchange: int
-    ask: Ask
-    renewed: tuple[str, ...] = ()
-    """The parts of the model that the exchange before it, or the coordinator, made anew."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +62,6 @@ class Traffic:
     planned: Planned
     down: int
     up: int
-
-
-def planned_exchanges(study: Study) -> Iterator[Planned]:
-    """Yield the exchanges of a study, in order."""
-    yield Planned("census", 1, 0, CensusAsk())
-    backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
-    stages: list[Stage] = ["heads" for _ in range(backbones.head_rounds)]
-    stages += ["tails" for _ in range(backbones.tail_rounds)]
-    dense: list[Stage] = ["fusion" for _ in range(fusion.rounds)]
-    yield from _training("backbones", stages, (), "moments")
-    trained = [part for stage in stages[-1:] for part in _TRAINED[stage]]
-    yield from _training("fusion", dense, trained, "fusion-moments")
-    yield from _boosting(study.phase(BoosterPhase))
-    yield Planned("calibration", 1, 0, CalibrationAsk(), ("booster",))
-    temperatures = {"booster": 1.2345678901234567, "softmax": 1.2345678901234567}
-    for number, part in enumerate(EVALUATED):
-        ask = EvaluationAsk.model_validate({"part": part, "temperatures": temperatures})
-        yield Planned("evaluation", 1, number, ask)
 
 
 def traffic(study: Study, shapes: ModelShapes) -> list[Traffic]:
@@ -184,34 +138,6 @@ def paced_as(study: Study) -> Iterator[tuple[Planned, str]]:
         seen.add(name)
 
 
-def _training(
-    phase: PhaseName, stages: Sequence[Stage], trained: Sequence[str], moments: str
-) -> Iterator[Planned]:
-    """Yield a phase's moments and rounds; `trained` is what the phase before renewed last."""
-    yield Planned(phase, 0, 0, MomentsAsk(), tuple(trained))
-    renewed: tuple[str, ...] = (moments,)
-    for number, stage in enumerate(stages, start=1):
-        yield Planned(phase, number, 0, FitAsk(stage=stage), renewed)
-        renewed = _TRAINED[stage]
-
-
-def _boosting(booster: BoosterPhase) -> Iterator[Planned]:
-    if booster.mode == "collective":
-        for exchange, stage in enumerate(COLLECTIVE_STAGES):
-            call = Call(port=50000, certificate="c" * _CERTIFICATE, members=("a",))
-            ask = CollectiveAsk(stage=stage, call=call if stage == "start" else None)
-            yield Planned("booster", 1, exchange, ask, ("fusion",) if exchange == 0 else ())
-        return
-    for round_ in range(1, booster.rounds + 1):
-        before = ("booster", *(("fusion",) if round_ == 1 else ()))
-        if booster.mode != "histogram":
-            yield Planned("booster", round_, 0, TreesAsk(), before)
-            continue
-        for level in range(booster.depth):
-            renewed = ("booster-partial", *(before if level == 0 else ()))
-            yield Planned("booster", round_, level, BoosterAsk(level=level), renewed)
-
-
 def _step(study: Study, planned: Planned) -> Step:
     return Step(
         study=_NO_DIGEST,
@@ -273,7 +199,7 @@ def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, 
                 examples=_COUNT, loss_sum=1234.5678901234567, validation_examples=_COUNT,
                 validation_correct=_COUNT, validation_loss_sum=1234.5678901234567,
             )  # fmt: skip
-            return told, update_shapes(shapes, _TRAINED[ask.stage])
+            return told, update_shapes(shapes, TRAINED[ask.stage])
         case "booster":
             rules = booster_rules(study, shapes)
             return BoosterTold(examples=_COUNT), level_shapes(rules, ask.level)
@@ -285,7 +211,7 @@ def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, 
                 rounds = study.phase(BoosterPhase).rounds
                 forest = _full_forest(booster_rules(study, shapes), rounds)
                 return CollectiveTold(examples=_COUNT), forest
-            certificate = "c" * _CERTIFICATE if ask.stage == "join" else None
+            certificate = "c" * CERTIFICATE if ask.stage == "join" else None
             return CollectiveTold(examples=_COUNT, certificate=certificate), {}
         case "calibration":
             return CalibrationTold(examples=_COUNT), calibration_shapes()

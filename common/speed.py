@@ -6,7 +6,8 @@ from statistics import median
 from typing import Any
 
 from common.asks import CensusTold, Part
-from common.forecast import PARTS, Images, Planned, amount_of_work, paced_as
+from common.forecast import PARTS, Images, amount_of_work, paced_as
+from common.planned import Planned
 from common.study.schema import Study
 
 EXCHANGE_S = 5.6

@@ -14,7 +14,6 @@ from common.forecast import (
     amount_of_work,
     cache_bytes,
     paced_as,
-    planned_exchanges,
     shared_out,
 )
 from common.shapes import ModelShapes, Shape, block_bytes

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from common.asks import Part
-from common.forecast import planned_exchanges
+from common.planned import planned_exchanges
 from common.speed import (
     EXCHANGE_S,
     SUPPOSED,
