@@ -55,8 +55,8 @@ PURPOSES: Mapping[Work, str] = {
     "fit fusion": "what training changed in the dense layers, with counts and summed losses",
     "booster": "sums of gradients and hessians over the training images, per node, feature and "
     "bin: from all sites' sums the trees are grown",
-    "trees": "the trees that this site grows on its own rows: all sites' are joined, or it takes its "
-    "turn",
+    "trees": "the trees that this site grows on its own rows: all sites' are joined, or each site "
+    "takes its turn",
     "collective": "a certificate for one attempt; what passes between the sites does not pass here",
     "calibration": "log-losses of the validation images, summed over a grid of temperatures",
     "evaluation": "counts of right and wrong predictions on images that were not trained on, "

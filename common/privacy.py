@@ -122,11 +122,11 @@ THREATS = (
         "the parties must forbid it",
     ),
     Threat(
-        "the coordinator and the other sites, by trees grown at one site (only `bagging`, `cyclic`)",
-        "read off each leaf's value and each node's summed hessian how many of that site's rows lie "
-        "there, and of which class; a leaf may stand for one image",
-        "`min_child_weight` keeps leaves from being too small; the hospital may leave the modes out "
-        "(`limits.booster`). Neither noise nor masks",
+        "the coordinator and the other sites, by trees grown at one site (`bagging`, `cyclic`)",
+        "read off each leaf's value and each node's summed hessian how many of that site's rows "
+        "lie there, and of which class; a leaf may stand for a few images",
+        "`min_child_weight` keeps leaves from being too small; a hospital may leave these modes "
+        "out (`limits.booster`). Neither noise nor masks",
     ),
     Threat(
         "the coordinator, by equal hashes of images (only with `limits.overlap`)",

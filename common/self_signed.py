@@ -15,7 +15,7 @@ from common.errors import LeukofedError
 _DAY = timedelta(days=1)
 
 
-class BadCertificate(LeukofedError):
+class BadCertificate(LeukofedError):  # noqa: N818 - reads as a fact
     """What was told is no certificate."""
 
 

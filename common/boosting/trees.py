@@ -76,14 +76,10 @@ class Forest:
 
     def divided(self, number: int) -> "Forest":
         """Return this forest with every leaf divided by a number."""
+        by = np.float32(number)
         return Forest(
             tuple(
-                replace(
-                    tree,
-                    value=np.where(
-                        tree.feature == LEAF, tree.value / np.float32(number), tree.value
-                    ),
-                )
+                replace(tree, value=np.where(tree.feature == LEAF, tree.value / by, tree.value))
                 for tree in self.trees
             )
         )

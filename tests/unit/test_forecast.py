@@ -16,6 +16,7 @@ from common.forecast import (
     paced_as,
     shared_out,
 )
+from common.planned import planned_exchanges
 from common.shapes import ModelShapes, Shape, block_bytes
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
 from common.study.schema import Study
