@@ -1,5 +1,8 @@
 """Booster by whole trees: every site's of each round joined, or the sites by turns."""
 
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 
 from common.asks import TreesAsk, TreesTold
@@ -15,23 +18,25 @@ from server.intake import VERSIONS, check_examples
 
 
 def by_bagging(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, list[str]]:
-    """Join the trees that every site grew on its own rows from the margins of all rounds before.
-
-    Each site's are `classes x parallel_trees`, class by class, which is one iteration of an
-    XGBoost model: so the joined forest keeps every tree's class. They stand in the order of the
-    sites' names, whichever came first. By `mean` a leaf is divided by the number of sites: the
-    forest adds the mean of the steps that the sites would take.
-    """
+    """Join the trees that every site grew on its own rows from the margins of all rounds before."""
     grown: dict[str, Forest] = {}
 
     def take(site: str, reply: Reply) -> None:
         grown[site] = _told_trees(conduct, rules, site, reply)
 
     sites = sorted(conduct.ask("booster", number, TreesAsk(), take))
-    joined = Forest(tuple(tree for site in sites for tree in grown[site].trees))
-    if conduct.study.phase(BoosterPhase).bagging == "mean":
-        joined = joined.divided(len(sites))
-    return joined, sites
+    return joined(grown, conduct.study.phase(BoosterPhase).bagging), sites
+
+
+def joined(grown: Mapping[str, Forest], by: Literal["mean", "sum"]) -> Forest:
+    """Return all sites' trees of a round, in the order of the sites' names.
+
+    Each site's are `classes x parallel_trees`, class by class, which is one iteration of an
+    XGBoost model: so the joined forest keeps every tree's class. By `mean` a leaf is divided by
+    the number of sites: the forest adds the mean of the steps that the sites would take.
+    """
+    forest = Forest(tuple(tree for site in sorted(grown) for tree in grown[site].trees))
+    return forest.divided(len(grown)) if by == "mean" else forest
 
 
 def by_turns(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, list[str]]:
