@@ -81,6 +81,11 @@ class Child:
                     return None
         return None
 
+    def exit_code(self, within_s: float) -> int | None:
+        """Wait until it ends by itself; None if it still runs then."""
+        self._process.join(within_s)
+        return self._process.exitcode
+
     def end(self) -> None:
         """Kill it, if it still runs, and remove its files."""
         self._process.kill()

@@ -39,6 +39,8 @@ def study(**phases: dict[str, Any]) -> Study:
 STUDIES = [
     study(),
     study(backbones={"head_rounds": 0, "tail_rounds": 3}, booster={"rounds": 1, "depth": 1}),
+    study(booster={"mode": "bagging"}),
+    study(booster={"mode": "collective"}),
     study(backbones={"head_rounds": 2, "tail_rounds": 0}, fusion={"rounds": 1}),
     study(backbones={"head_rounds": 0, "tail_rounds": 0}),
 ]
