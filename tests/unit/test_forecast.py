@@ -44,6 +44,7 @@ STUDIES = [
     study(backbones={"head_rounds": 2, "tail_rounds": 0}, fusion={"rounds": 1}),
     study(backbones={"head_rounds": 0, "tail_rounds": 0}),
 ]
+LIMITS = Limits(most_rounds=999, booster=("histogram", "bagging", "collective"))
 SHAPES = ModelShapes(
     {
         "constants": {"a/norm": Shape("float32", (3,))},
@@ -64,13 +65,16 @@ def test_every_exchange_is_one_that_a_site_admits_and_none_is_left_out(study: St
             site="north",
         )  # fmt: skip
         parts = dict.fromkeys(NEEDED_PARTS[work_of(one.ask)], "0" * 64)
-        check_request(Request(step, one.ask, parts), study, Limits(most_rounds=999), answered)
+        check_request(Request(step, one.ask, parts), study, LIMITS, answered)
         beyond = step.model_copy(update={"round": step.round + 1000})
         with pytest.raises(RequestRefused, match="does not exist"):
-            check_request(Request(beyond, one.ask, parts), study, Limits(most_rounds=999), 0)
+            check_request(Request(beyond, one.ask, parts), study, LIMITS, 0)
     backbones, booster = study.phase(BackbonesPhase), study.phase(BoosterPhase)
     rounds = backbones.head_rounds + backbones.tail_rounds + study.phase(FusionPhase).rounds
-    assert len(planned) == 1 + 2 + rounds + booster.rounds * booster.depth + 1 + 2
+    boosting = {
+        "histogram": booster.rounds * booster.depth, "bagging": booster.rounds, "collective": 3,
+    }  # fmt: skip
+    assert len(planned) == 1 + 2 + rounds + boosting[booster.mode] + 1 + 2
 
 
 @pytest.mark.parametrize(
