@@ -30,8 +30,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.metrics import f1_score, log_loss
 
-from benchmarks.booster_rows import Floats, Rows, RowsSite, generated, of_file, of_run
-from benchmarks.slow_network import Toll
 from client.phases import handle
 from client.site_config import Cache, Images, Limits, Numerics, SiteConfig
 from common.asks import CollectiveAsk
@@ -55,6 +53,7 @@ from server.rounds import Rounds
 from server.run_folder import RunFolder
 from simulations.engines.inprocess import LoopbackGrid
 from simulations.prepare import Places
+from tests.support.booster_rows import Floats, Rows, RowsSite, generated, of_file, of_run
 from tests.support.relay import Line, Relay
 from tests.support.run_federation import conduct, end_by_signal, federation_of, prepared_run
 from tests.support.small_scenario import write_scenario
@@ -246,16 +245,24 @@ def over_tls(modes: Sequence[str]) -> None:
             places = Places(None, None, folder / "runs", folder / "cache", numerics=numerics)
             console = Console(stderr=True)
             found, prepared, run = prepared_run(scenario, places, console)
-            federation = federation_of(found, prepared, run, line=Line())
-            with federation, Toll(federation) as toll:
+            federation = federation_of(found, prepared, run)
+            with federation:
                 ended = conduct(federation, console)
             if ended != "finished:completed":
                 raise SystemExit(f"the run ended as {ended}")
-        cost, sites = toll.costs["booster"], len(federation.sites)
+            events = [
+                event
+                for event in read_record(run.path / "record.jsonl")
+                if event["event"] == "exchange" and event["phase"] == "booster"
+            ]
+        seconds = sum(float(event["seconds"]) for event in events)
+        up, down = (
+            sum(sum(event[way].values()) for event in events) / len(prepared.study.sites) / 1e3
+            for way in ("bytes_up", "bytes_down")
+        )
         print(
-            f"{mode:<24}{cost.exchanges:>10}{cost.seconds / cost.exchanges:>9.2f}"
-            f"{cost.seconds:>9.1f}{cost.traffic.up / sites / 1e3:>9.1f}"
-            f"{cost.traffic.down / sites / 1e3:>9.1f}",
+            f"{mode:<24}{len(events):>10}{seconds / len(events):>9.2f}{seconds:>9.1f}"
+            f"{up:>9.1f}{down:>9.1f}",
             flush=True,
         )
 

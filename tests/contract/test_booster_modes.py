@@ -192,7 +192,7 @@ def deeper(arrays: dict[str, Any]) -> None:
         arrays[name] = np.concatenate([fresh, arrays[name][rest:]])
 
 
-HOSTILE = {
+HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a feature beyond the last": columns_changed("feature", 0, RULES.features),
     "a bin beyond the last": columns_changed("bin", 0, RULES.levels - 1),
     "a leaf that is no number": columns_changed("value", -1, np.nan),

@@ -1,6 +1,6 @@
 """Rows for the booster's benchmark: generated, kept in a file, or those of a finished run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ def generated(seed: int, width: int = 128, classes: int = 4) -> Rows:
     centres = chance.normal(0, 1.0, (classes, 12))
     layer = chance.normal(0, 1.0, (12, width))
 
-    def draw(count: int, mixture: Sequence[float]) -> tuple[Floats, Labels]:
+    def draw(count: int, mixture: NDArray[np.float64]) -> tuple[Floats, Labels]:
         labels = chance.choice(classes, count, p=mixture)
         hidden = (centres[labels] + chance.normal(0, 0.9, (count, 12))) @ layer
         values = np.maximum(hidden + chance.normal(0, 1.0, hidden.shape), 0)
@@ -52,7 +52,7 @@ def generated(seed: int, width: int = 128, classes: int = 4) -> Rows:
 
     counts = {"north": 1500, "south": 900, "west": 600}
     sites = {site: draw(n, chance.dirichlet([1.0] * classes)) for site, n in counts.items()}
-    return Rows(sites, draw(2000, [1 / classes] * classes))
+    return Rows(sites, draw(2000, np.full(classes, 1 / classes)))
 
 
 def of_file(path: Path) -> Rows:
