@@ -40,6 +40,7 @@ from common.boosting.xgb_train import xgb_parameters
 from common.log_head import split_head, with_head
 from common.model.network import build_fusion, fusion_arrays
 from common.record import read_record
+from common.seeds import seed_for
 from common.study.network import Network
 from common.study.phases import BackbonesPhase, BoosterMode, BoosterPhase
 from common.study.schema import LabelSet, Study
@@ -165,13 +166,15 @@ def _bins(values: Floats, study: Study) -> NDArray[np.uint8]:
 
 
 def pooled(rows: Rows, rules: Rules, rounds: int, study: Study | None) -> Cost:
-    """Train XGBoost on all rows; as bins, if a study says which."""
+    """Train XGBoost on all rows, its columns drawn as the collective's; as bins, if a study says."""
     (values, labels), (asked, _) = rows.pooled, rows.test
     if study is not None:
         values, asked = (_bins(one, study).astype(np.float32) for one in (values, asked))
     before = os.times()
     trained = xgboost.train(
-        xgb_parameters(rules, rules.seed), xgboost.DMatrix(values, labels, nthread=1), rounds
+        xgb_parameters(rules, seed_for(rules.seed, "booster", "collective")),
+        xgboost.DMatrix(values, labels, nthread=1),
+        rounds,
     )
     after = os.times()
     margin = trained.predict(xgboost.DMatrix(asked), output_margin=True)

@@ -43,7 +43,7 @@ def meet(tell: Tell, folder: Path, members: int, limit_s: float) -> None:
         timeout=max(1, int(limit_s)),
     )
     tracker.start()
-    tell(str(tracker.worker_args()["federated_server_address"]).rpartition(":")[2].encode())
+    tell(str(tracker.worker_args()["dmlc_tracker_port"]).encode())
     tracker.wait_for()
 
 
