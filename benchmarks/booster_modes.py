@@ -166,7 +166,7 @@ def _bins(values: Floats, study: Study) -> NDArray[np.uint8]:
 
 
 def pooled(rows: Rows, rules: Rules, rounds: int, study: Study | None) -> Cost:
-    """Train XGBoost on all rows, its columns drawn as the collective's; as bins, if a study says."""
+    """Train XGBoost on all rows, with the collective's draw; as bins, if a study says."""
     (values, labels), (asked, _) = rows.pooled, rows.test
     if study is not None:
         values, asked = (_bins(one, study).astype(np.float32) for one in (values, asked))

@@ -5,6 +5,7 @@ leaves all others hanging, whence `common.children`. It knows TLS with certifica
 the meeting point takes the members' certificates and no others, and each member takes its alone.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def take_part(
         bins: uint8 (n, features), of this member.
         labels: int64 (n,).
     """
+    os.environ["no_grpc_proxy"] = "localhost"  # a proxy of this machine is not for its loopback
     settings: dict[str, Any] = {
         "dmlc_communicator": "federated",
         "federated_server_address": f"localhost:{port}",
