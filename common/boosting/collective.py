@@ -77,7 +77,8 @@ def take_part(
         bins: uint8 (n, features), of this member.
         labels: int64 (n,).
     """
-    os.environ["no_grpc_proxy"] = "localhost"  # a proxy of this machine is not for its loopback
+    # A proxy of this machine is not for its loopback.
+    os.environ["no_grpc_proxy"] = "localhost"  # gRPC reads small letters only  # noqa: SIM112
     settings: dict[str, Any] = {
         "dmlc_communicator": "federated",
         "federated_server_address": f"localhost:{port}",
