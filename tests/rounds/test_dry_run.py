@@ -131,7 +131,7 @@ def test_a_study_of_one_round_each_is_listed_as_it_is_run(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "booster", [{}, {"columns_by": "node", "input": "concat"}, {"mode": "bagging"}]
+    "booster", [{"mode": "bagging"}, {"columns_by": "node", "input": "concat"}]
 )
 def test_every_round_of_a_study_is_like_the_one_that_is_listed(
     tmp_path: Path, booster: dict[str, str]
