@@ -20,15 +20,18 @@ from common.asks import (
     BoosterAsk,
     CalibrationAsk,
     CensusAsk,
+    CollectiveAsk,
     EvaluationAsk,
     FitAsk,
     MomentsAsk,
+    TreesAsk,
     Work,
     work_of,
 )
 from common.boosting.growing import grow, start_round
-from common.boosting.rules import rules_of
-from common.boosting.trees import Forest
+from common.boosting.rules import Rules, rules_of
+from common.boosting.trees import Forest, forest_from_arrays
+from common.boosting.turns import turns
 from common.digests import digest_arrays
 from common.forecast import Traffic
 from common.log_head import split_head
@@ -55,6 +58,9 @@ PURPOSES: Mapping[Work, str] = {
     "fit fusion": "what training changed in the dense layers, with counts and summed losses",
     "booster": "sums of gradients and hessians over the training images, per node, feature and "
     "bin: from all sites' sums the trees are grown",
+    "trees": "the trees that this site grows on its own rows: all sites' are joined, or each site "
+    "takes its turn",
+    "collective": "a certificate for one attempt; what passes between the sites does not pass here",
     "calibration": "log-losses of the validation images, summed over a grid of temperatures",
     "evaluation": "counts of right and wrong predictions on images that were not trained on, "
     "with histograms and resampled counts for intervals",
@@ -224,10 +230,16 @@ class _Course:
         """Grow the first round's trees; every further round asks for as much."""
         settings = self.study.phase(BoosterPhase)
         features = {"fusion": self.study.network.h2, "concat": sum(self._widths.values())}
+        if settings.mode == "collective":  # one site alone has nobody to meet
+            yield self.ask("booster", 1, CollectiveAsk(stage="join"))
+            return
         rules = rules_of(
             settings, classes=len(self.study.labels.classes),
             features=features[settings.input], seed=self.study.seed,
         )  # fmt: skip
+        if settings.mode != "histogram":
+            yield from self._grow_alone(settings, rules)
+            return
         state = start_round(rules, 1)
         sums: list[NDArray[np.int64]] = []
         while state.plan(rules):
@@ -241,6 +253,18 @@ class _Course:
                 return
             state = grow(rules, state, sums.pop())
         self.parts["booster"] = state.partial.to_arrays()
+
+    def _grow_alone(self, settings: BoosterPhase, rules: Rules) -> Iterator[Sent]:
+        """Take the site's turn in the first round; by `cyclic` it has but one in a cycle."""
+        exchange, times = 0, settings.rounds
+        if settings.mode == "cyclic":
+            exchange = turns(self.study.seed, self.study.sites, 1).index(self.site)
+            times = math.ceil(settings.rounds / len(self.study.sites))
+
+        def take(reply: Reply) -> None:
+            self.parts["booster"] = forest_from_arrays(reply.arrays, rules, rounds=1).to_arrays()
+
+        yield self.ask("booster", 1, TreesAsk(), times, exchange=exchange, take=take)
 
     def set_temperatures(self, reply: Reply) -> None:
         """Keep the temperatures of least total loss."""

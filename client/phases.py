@@ -25,6 +25,8 @@ _ROOMS = {
     "moments": "client.fitting",
     "fit": "client.fitting",
     "booster": "client.growing",
+    "trees": "client.growing",
+    "collective": "client.collective",
     "calibration": "client.evaluation",
     "evaluation": "client.evaluation",
 }

@@ -16,6 +16,7 @@ from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.egress.door import Door
 from client.holdings import Holdings, examine
+from client.membership import Membership
 from client.pulse import Pulse, no_pulse
 from client.rehearsal import examine_generated
 from client.site_config import Numerics, SiteConfig, rehearsal_config
@@ -105,6 +106,7 @@ class Bench:
         self._progress = progress
         self.pulse = pulse
         self._remembered: tuple[object, NDArray[np.uint8]] | None = None
+        self.membership: Membership | None = None  # in the collective that it joined last
 
     @cached_property
     def branches(self) -> list[Branch]:
@@ -164,6 +166,12 @@ class Bench:
             self._remembered = (key, compute())
         return self._remembered[1]
 
+    def leave_collective(self) -> None:
+        """End what is left of the collective that was joined last."""
+        if self.membership is not None:
+            self.membership.end()
+            self.membership = None
+
     def _measure(self) -> Numerics:
         return measured(self.branches, self.study.imaging.size)
 
@@ -209,7 +217,9 @@ class Site:
         self._benches: dict[str, Bench] = {}
 
     def close(self) -> None:
-        """Let other processes use the cache that this site opened."""
+        """End what still works, and let other processes use the cache that this site opened."""
+        for bench in self._benches.values():
+            bench.leave_collective()
         if self._owns_cache:
             self._cache.close()
         if "rehearsal" in vars(self):

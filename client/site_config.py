@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from common.labels import bare
 from common.signing import PublicHalf
-from common.study.phases import PHASE_ORDER, PhaseName
+from common.study.phases import PHASE_ORDER, BoosterMode, PhaseName
 from common.study.schema import SiteName
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
@@ -45,6 +45,9 @@ class Limits(Strict):
 
     phases: tuple[PhaseName, ...] = PHASE_ORDER
     """Phases this site takes part in."""
+    booster: tuple[BoosterMode, ...] = ("histogram", "bagging", "cyclic")
+    """Modes of the booster this site takes part in; `collective`, in which a process that has seen
+    the site's features opens a connection of its own, only if it is named here."""
     fewest_examples: int = Field(default=5, ge=0)
     """A class with fewer examples than this is not counted to the coordinator."""
     most_rounds: int = Field(default=200, ge=1)

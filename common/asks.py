@@ -19,6 +19,12 @@ EVALUATED: tuple[Part, ...] = ("test", "validation")
 """The parts that evaluation predicts, in the order of its exchanges."""
 ClassifierName = Literal["booster", "softmax"]
 Stage = Literal["heads", "tails", "fusion"]
+CollectiveStage = Literal["join", "start", "finish"]
+COLLECTIVE_STAGES: tuple[CollectiveStage, ...] = ("join", "start", "finish")
+"""The exchanges of one attempt, in order."""
+MOST_ATTEMPTS = 4
+"""Attempts at a collective in one run, after a crash of the coordinator too."""
+Certificate = Annotated[str, Field(max_length=4000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SIGNATURE_BYTES = 16
 Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -115,6 +121,50 @@ class BoosterTold(Strict):
     """Rows summed."""
 
 
+class TreesAsk(Strict):
+    """Grow one round's trees on the site's own rows, behind the forest that comes down."""
+
+    kind: Literal["trees"] = "trees"
+
+
+class TreesTold(Strict):
+    """The table of the trees travels as arrays beside this."""
+
+    kind: Literal["trees"] = "trees"
+    examples: Annotated[Count, Field(ge=1)]
+    """Rows they were grown on."""
+
+
+class Call(Strict):
+    """Where the members of a collective meet, and who they are."""
+
+    port: int = Field(ge=1, le=65535)
+    """Of this machine: no other is ever dialled."""
+    certificate: Certificate
+    """Of whoever listens there; no other is trusted."""
+    members: tuple[Word, ...] = Field(min_length=1, max_length=1000)
+    """The sites that take part; their places are their ranks."""
+
+
+class CollectiveAsk(Strict):
+    """Take part in XGBoost's own federated training: join, start, then bring the forest."""
+
+    kind: Literal["collective"] = "collective"
+    stage: CollectiveStage
+    call: Call | None = None
+    """With `start`."""
+
+
+class CollectiveTold(Strict):
+    """With `join` a certificate is told; with `finish` the table of the trees travels."""
+
+    kind: Literal["collective"] = "collective"
+    examples: Annotated[Count, Field(ge=1)]
+    """Rows of the site."""
+    certificate: Certificate | None = None
+    """By which the site will be known in this attempt; its key stays where it was made."""
+
+
 class CalibrationAsk(Strict):
     """Sum the log-losses of validation images over a grid of temperatures."""
 
@@ -147,17 +197,31 @@ class EvaluationTold(Strict):
 
 
 Ask = Annotated[
-    CensusAsk | MomentsAsk | FitAsk | BoosterAsk | CalibrationAsk | EvaluationAsk,
+    CensusAsk
+    | MomentsAsk
+    | FitAsk
+    | BoosterAsk
+    | TreesAsk
+    | CollectiveAsk
+    | CalibrationAsk
+    | EvaluationAsk,
     Field(discriminator="kind"),
 ]
 Told = Annotated[
-    CensusTold | MomentsTold | FitTold | BoosterTold | CalibrationTold | EvaluationTold,
+    CensusTold
+    | MomentsTold
+    | FitTold
+    | BoosterTold
+    | TreesTold
+    | CollectiveTold
+    | CalibrationTold
+    | EvaluationTold,
     Field(discriminator="kind"),
 ]
 
 Work = Literal[
-    "census", "moments", "fit heads", "fit tails", "fit fusion", "booster", "calibration",
-    "evaluation",
+    "census", "moments", "fit heads", "fit tails", "fit fusion", "booster", "trees", "collective",
+    "calibration", "evaluation",
 ]  # fmt: skip
 
 _CLASSIFIER = ("constants", "tails", "fusion", "fusion-moments", "booster")
@@ -168,6 +232,8 @@ NEEDED_PARTS: Mapping[Work, tuple[str, ...]] = {
     "fit tails": ("heads", "tails", "constants", "moments"),
     "fit fusion": ("fusion", "constants", "tails", "fusion-moments"),
     "booster": (*_CLASSIFIER, "booster-partial"),
+    "trees": _CLASSIFIER,
+    "collective": _CLASSIFIER[:-1],
     "calibration": _CLASSIFIER,
     "evaluation": _CLASSIFIER,
 }

@@ -2,7 +2,8 @@
 
 What is assumed: every site stays to the end and no exchange is repeated; the booster's trees grow
 in full, so that its sums and trees are the most there can be. Where a later exchange needs what an
-earlier one computed, the cache still holds it.
+earlier one computed, the cache still holds it. Of the booster by `cyclic` every turn is counted as
+the one site's; what passes between the sites of a `collective` is not counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,28 +11,23 @@ from dataclasses import dataclass
 
 from common.asks import (
     CONTROL,
-    EVALUATED,
     TRAINED,
-    Ask,
-    BoosterAsk,
     BoosterTold,
-    CalibrationAsk,
     CalibrationTold,
-    CensusAsk,
     CensusTold,
-    EvaluationAsk,
+    CollectiveTold,
     EvaluationTold,
-    FitAsk,
     FitTold,
-    MomentsAsk,
     MomentsTold,
     Part,
-    Stage,
     Told,
+    TreesTold,
     work_of,
 )
+from common.boosting.rules import Rules
 from common.log_head import EMPTY, with_head
 from common.parts import Arrays
+from common.planned import CERTIFICATE, Planned, planned_exchanges
 from common.shapes import (
     ModelShapes,
     Shapes,
@@ -44,7 +40,7 @@ from common.shapes import (
     moment_shapes,
     update_shapes,
 )
-from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
+from common.study.phases import BackbonesPhase, BoosterPhase
 from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.wire import Reply, Request, Step, encode_reply, encode_request
@@ -62,48 +58,12 @@ _SOFTWARE = dict.fromkeys(
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One exchange of a study."""
-
-    phase: PhaseName
-    round: int
-    exchange: int
-    ask: Ask
-    renewed: tuple[str, ...] = ()
-    """The parts of the model that the exchange before it, or the coordinator, made anew."""
-
-
-@dataclass(frozen=True)
 class Traffic:
     """An exchange, and its bytes at one site."""
 
     planned: Planned
     down: int
     up: int
-
-
-def planned_exchanges(study: Study) -> Iterator[Planned]:
-    """Yield the exchanges of a study, in order."""
-    yield Planned("census", 1, 0, CensusAsk())
-    backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
-    stages: list[Stage] = ["heads" for _ in range(backbones.head_rounds)]
-    stages += ["tails" for _ in range(backbones.tail_rounds)]
-    dense: list[Stage] = ["fusion" for _ in range(fusion.rounds)]
-    yield from _training(study, "backbones", stages, (), "moments")
-    trained = [part for stage in stages[-1:] for part in TRAINED[stage]]
-    yield from _training(study, "fusion", dense, trained, "fusion-moments")
-    booster = study.phase(BoosterPhase)
-    for round_ in range(1, booster.held_rounds + 1):
-        before = ("booster", *(("fusion",) if round_ == 1 else ()))
-        for level in range(booster.depth):
-            renewed = ("booster-partial", *(before if level == 0 else ()))
-            yield Planned("booster", round_, level, BoosterAsk(level=level), renewed)
-    last = ("booster",) if booster.held_rounds else ("booster", "fusion")
-    yield Planned("calibration", 1, 0, CalibrationAsk(), last)
-    temperatures = {"booster": 1.2345678901234567, "softmax": 1.2345678901234567}
-    for number, part in enumerate(EVALUATED):
-        ask = EvaluationAsk.model_validate({"part": part, "temperatures": temperatures})
-        yield Planned("evaluation", 1, number, ask)
 
 
 def traffic(study: Study, shapes: ModelShapes) -> list[Traffic]:
@@ -180,23 +140,6 @@ def paced_as(study: Study) -> Iterator[tuple[Planned, str]]:
         seen.add(name)
 
 
-def _training(
-    study: Study, phase: PhaseName, stages: Sequence[Stage], trained: Sequence[str], moments: str
-) -> Iterator[Planned]:
-    """Yield a phase's moments and rounds; `trained` is what the phase before renewed last."""
-    yield Planned(phase, 0, 0, MomentsAsk(), tuple(trained))
-    renewed: tuple[str, ...] = (moments,)
-    before: Stage | None = None
-    for number, stage in enumerate(stages, start=1):
-        ask = FitAsk(stage=stage)
-        if CONTROL in needed_parts(study, ask):
-            renewed = (*renewed, CONTROL)
-            if stage == before:
-                ask = FitAsk(stage=stage, counted=dict.fromkeys(study.sites, number - 1))
-        yield Planned(phase, number, 0, ask, renewed)
-        before, renewed = stage, TRAINED[stage]
-
-
 def _step(study: Study, planned: Planned) -> Step:
     return Step(
         study=_NO_DIGEST,
@@ -232,9 +175,10 @@ def _part_shapes(study: Study, shapes: ModelShapes, planned: Planned, part: str)
         return update_shapes(study, shapes, TRAINED[planned.ask.stage], "float32")
     rules = booster_rules(study, shapes)
     if part == "booster":
-        rounds = study.phase(BoosterPhase).rounds
-        grown = planned.round - 1 if planned.phase == "booster" else rounds
-        return forest_shapes(grown * rules.trees, 2 ** (rules.depth + 1) - 1)
+        settings = study.phase(BoosterPhase)
+        grown = planned.round - 1 if planned.phase == "booster" else settings.rounds
+        grown *= len(study.sites) if settings.mode == "bagging" else 1
+        return _full_forest(rules, grown)
     if part == "booster-partial":
         return forest_shapes(rules.trees, 2 ** (planned.exchange + 1) - 1)
     return shapes.parts[part]
@@ -266,10 +210,24 @@ def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, 
         case "booster":
             rules = booster_rules(study, shapes)
             return BoosterTold(examples=_COUNT), level_shapes(rules, ask.level)
+        case "trees":
+            rules = booster_rules(study, shapes)
+            return TreesTold(examples=_COUNT), _full_forest(rules, 1)
+        case "collective":
+            if ask.stage == "finish":
+                rounds = study.phase(BoosterPhase).rounds
+                forest = _full_forest(booster_rules(study, shapes), rounds)
+                return CollectiveTold(examples=_COUNT), forest
+            certificate = "c" * CERTIFICATE if ask.stage == "join" else None
+            return CollectiveTold(examples=_COUNT, certificate=certificate), {}
         case "calibration":
             return CalibrationTold(examples=_COUNT), calibration_shapes()
         case "evaluation":
             return EvaluationTold(examples=_COUNT, withheld=()), evaluation_shapes(study)
+
+
+def _full_forest(rules: Rules, rounds: int) -> Shapes:
+    return forest_shapes(rounds * rules.trees, 2 ** (rules.depth + 1) - 1)
 
 
 def _census(study: Study) -> CensusTold:

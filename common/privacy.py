@@ -59,6 +59,21 @@ LEAVES = (
         "int64 sums",
     ),
     Leaving(
+        "booster",
+        "by `bagging` and `cyclic` instead: the trees that this site grew on its rows alone, with "
+        "the value of every leaf and the summed hessian of every node; number of rows. The "
+        "coordinator, and with the forest so far the other sites, see which trees are whose",
+        "int32 and float32 tables",
+    ),
+    Leaving(
+        "booster",
+        "by `collective` instead, only where the site file allows it (`limits.booster`): through a "
+        "connection of its own, past the gate and its log, extremes and quantiles of features and "
+        "gradient and hessian sums; then the common trees; a certificate for one attempt; number "
+        "of rows",
+        "XGBoost's own messages; int32 and float32 tables; text",
+    ),
+    Leaving(
         "calibration",
         "log-loss sums over a grid of temperatures; number of images",
         "int64 sums",
@@ -79,7 +94,8 @@ DOES: dict[PhaseName, str] = {
     "backbones": "passes every view of every training image through the frozen networks once, "
     "keeps the result in the cache, and trains what comes after them",
     "fusion": "trains the two dense layers on the networks' features",
-    "booster": "adds up gradients per node and bin, from which the coordinator grows trees",
+    "booster": "adds up gradients per node and bin, from which the coordinator grows trees; or "
+    "grows trees itself, where the study's `mode` says so",
     "calibration": "adds up losses on the validation images, from which a temperature is chosen",
     "evaluation": "predicts the test and the validation images, and counts",
     "release": "nothing is asked of this site; the coordinator writes the model's bundle",
@@ -112,6 +128,13 @@ THREATS = (
         "images from it",
         "nothing technical yet: no noise is added and sums are not masked. The agreement between "
         "the parties must forbid it",
+    ),
+    Threat(
+        "the coordinator and the other sites, by trees grown at one site (`bagging`, `cyclic`)",
+        "read off each leaf's value and each node's summed hessian how many of that site's rows "
+        "lie there, and of which class; a leaf may stand for a few images",
+        "`min_child_weight` keeps leaves from being too small; a hospital may leave these modes "
+        "out (`limits.booster`). Neither noise nor masks",
     ),
     Threat(
         "the coordinator, by equal hashes of images (only with `limits.overlap`)",

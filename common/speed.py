@@ -6,7 +6,8 @@ from statistics import median
 from typing import Any
 
 from common.asks import CensusTold, Part
-from common.forecast import PARTS, Images, Planned, amount_of_work, paced_as
+from common.forecast import PARTS, Images, amount_of_work, paced_as
+from common.planned import Planned
 from common.study.schema import Study
 
 EXCHANGE_S = 5.6
@@ -15,7 +16,8 @@ EXCHANGE_S = 5.6
 SUPPOSED_MS: Mapping[str, float] = {
     "census": 15, "moments backbones": 95, "fit heads": 40, "fit heads again": 3,
     "fit tails": 40, "fit tails again": 25, "moments fusion": 17, "fit fusion": 20,
-    "fit fusion again": 1, "booster": 1, "booster again": 0.1, "calibration": 1,
+    "fit fusion again": 1, "booster": 1, "booster again": 0.1, "trees": 1, "trees again": 0.2,
+    "collective": 1, "collective again": 2, "calibration": 1,
     "evaluation test": 110, "evaluation validation": 5,
 }  # fmt: skip
 """Milliseconds per image, or view of one, on two processor cores with the default network."""

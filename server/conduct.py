@@ -80,13 +80,14 @@ class Conduct:
         take: Take,
         exchange: int = 0,
         sites: Sequence[str] | None = None,
+        quorum: int | None = None,
     ) -> list[str]:
         """Ask some sites, by default the cohort; return those whose replies `take` accepted.
 
         The parts of the model that the work needs go with it, those that a site lacks.
 
         Raises:
-            RunStopped: fewer than the quorum were accepted.
+            RunStopped: fewer than the quorum, by default the study's, were accepted.
         """
         return self.rounds.exchange(
             phase=phase,
@@ -96,6 +97,7 @@ class Conduct:
             parts={name: self.parts[name] for name in needed_parts(self.study, ask)},
             take=take,
             sites=self.cohort if sites is None else sites,
+            quorum=quorum,
         )
 
     def finish(self, phase: PhaseName, number: int, **facts: Any) -> None:

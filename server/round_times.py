@@ -5,7 +5,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from common.forecast import planned_exchanges
+from common.planned import planned_exchanges
 from common.study.phases import BackbonesPhase, PhaseName
 from common.study.schema import Study
 

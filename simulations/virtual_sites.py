@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from client.data.cache import ActivationCache
 from client.phases import handle
@@ -11,6 +12,7 @@ from client.site_config import Cache, Images, Limits, Numerics, SiteConfig
 from common.digests import digest_value
 from common.model.initial import build_branches
 from common.model.network import Branch
+from common.study.phases import BoosterMode
 from common.study.schema import Study
 from common.yaml_file import dump_yaml
 from simulations.engines.inprocess import Handle
@@ -77,7 +79,9 @@ class VirtualSites:
             weights=None if self.weights is None else self.weights.resolve(),
             numerics=self.numerics,
             # Public images: nothing to withhold, and every arm must be asked.
-            limits=Limits(fewest_examples=0, most_rounds=10**6, most_runs=10**6),
+            limits=Limits(
+                fewest_examples=0, most_rounds=10**6, most_runs=10**6, booster=get_args(BoosterMode)
+            ),
         )
 
     def site(self, name: str, studies: Sequence[Study]) -> Site:

@@ -1,13 +1,20 @@
 """The gate: the hospital's own rules on what may leave, whatever a study asks."""
 
+from collections.abc import Mapping
+
 from client.site_config import Limits
-from common.asks import EVALUATED, Work, work_of
+from common.asks import COLLECTIVE_STAGES, EVALUATED, MOST_ATTEMPTS, Work, work_of
+from common.boosting.turns import turns
 from common.errors import RequestRefused
-from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
+from common.study.phases import BackbonesPhase, BoosterMode, BoosterPhase, FusionPhase
 from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.wire import Request
 
+_BOOSTS: Mapping[BoosterMode, Work] = {
+    "none": "booster", "histogram": "booster", "bagging": "trees", "cyclic": "trees",
+    "collective": "collective",
+}  # fmt: skip
 _VERSIONS = "compare the leukofed versions at both ends"
 
 
@@ -30,6 +37,12 @@ def check_request(request: Request, study: Study, limits: Limits, answered: int)
         raise RequestRefused(
             f"this site takes no part in phase {step.phase}",
             fix="run the study without this site, or agree with the hospital on `limits.phases`",
+        )
+    mode = study.phase(BoosterPhase).mode
+    if step.phase == "booster" and mode not in (*limits.booster, "none"):
+        raise RequestRefused(
+            f"this site takes no part in a booster by {mode}",
+            fix="run the study without this site, or agree with the hospital on `limits.booster`",
         )
     work = work_of(request.ask)
     allowed = _work_of_round(study, step.phase, step.round)
@@ -99,6 +112,7 @@ def _work_of_round(study: Study, phase: str, round_: int) -> Work | None:
     """Return the one work of a round, None if the study has no such round; 0 prepares."""
     backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
     heads, both = backbones.head_rounds, backbones.head_rounds + backbones.tail_rounds
+    booster = study.phase(BoosterPhase)
     rounds: dict[str, list[tuple[range, Work]]] = {
         "census": [(range(1, 2), "census")],
         "backbones": [
@@ -107,7 +121,7 @@ def _work_of_round(study: Study, phase: str, round_: int) -> Work | None:
             (range(heads + 1, both + 1), "fit tails"),
         ],
         "fusion": [(range(1), "moments"), (range(1, fusion.rounds + 1), "fit fusion")],
-        "booster": [(range(1, study.phase(BoosterPhase).held_rounds + 1), "booster")],
+        "booster": [(range(1, booster.held_rounds + 1), _BOOSTS[booster.mode])],
         "calibration": [(range(1, 2), "calibration")],
         "evaluation": [(range(1, 2), "evaluation")],
     }
@@ -121,6 +135,12 @@ def _is_exchange_of(request: Request, study: Study) -> bool:
         # A round starts again, its exchanges numbered on, for each site that is lost in it.
         depth = study.phase(BoosterPhase).depth
         return ask.level < depth and exchange < depth * len(study.sites)
+    if ask.kind == "trees" and study.phase(BoosterPhase).mode == "cyclic":
+        order = turns(study.seed, study.sites, request.step.round)
+        return exchange < len(order) and order[exchange] == request.step.site
+    if ask.kind == "collective":
+        attempt, stage = divmod(exchange, len(COLLECTIVE_STAGES))
+        return attempt < MOST_ATTEMPTS and ask.stage == COLLECTIVE_STAGES[stage]
     if ask.kind == "evaluation":
         return exchange < len(EVALUATED) and ask.part == EVALUATED[exchange]
     return exchange == 0

@@ -5,7 +5,7 @@ entry and evaluated by the few lines below, never by a native loader.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -73,6 +73,16 @@ class Forest:
     def __add__(self, other: "Forest") -> "Forest":
         """Return this forest followed by another."""
         return Forest(self.trees + other.trees)
+
+    def divided(self, number: int) -> "Forest":
+        """Return this forest with every leaf divided by a number."""
+        by = np.float32(number)
+        return Forest(
+            tuple(
+                replace(tree, value=np.where(tree.feature == LEAF, tree.value / by, tree.value))
+                for tree in self.trees
+            )
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return `sizes`, the nodes per tree, and each column of all trees one after another."""

@@ -1,7 +1,7 @@
-"""The forest as an ordinary XGBoost model; the only room that imports xgboost."""
+"""The forest as an ordinary XGBoost model, and back: our table of what XGBoost grew on bins."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from common.boosting.grid import Grid
 from common.boosting.rules import Rules
-from common.boosting.trees import LEAF, Forest, Tree
+from common.boosting.trees import LEAF, Forest, Tree, forest_from_arrays
+from common.errors import CorruptFile
 
 _FORMAT = [3, 0, 0]  # the oldest version whose layout this is; newer ones read it
 _NO_PARENT = 2**31 - 1
@@ -35,6 +36,50 @@ def write_model(
     booster = xgboost.Booster({"nthread": 1})
     booster.load_model(bytearray(json.dumps(document).encode()))
     return bytes(booster.save_raw(raw_format=encoding))
+
+
+def read_trees(booster: xgboost.Booster, rules: Rules) -> Forest:
+    """Return the trees that XGBoost grew in this process on the numbers of bins.
+
+    It sends values below a threshold to the left; of whole numbers those are the bins up to
+    ceil(threshold) - 1. What comes from another party is no XGBoost model but a table, which
+    `common.boosting.trees.forest_from_arrays` checks.
+
+    Raises:
+        CorruptFile: the trees are not those of the rules, class by class.
+    """
+    document = json.loads(bytes(booster.save_raw(raw_format="json")))
+    model = document["learner"]["gradient_booster"]["model"]
+    forest = Forest(tuple(_read_tree(tree) for tree in model["trees"]))
+    if model["tree_info"] != [rules.class_of(index) for index in range(len(forest.trees))]:
+        raise CorruptFile(
+            "XGBoost's trees do not come class by class",
+            fix="install the version of xgboost that constraints.txt names",
+        )
+    return forest_from_arrays(forest.to_arrays(), rules)
+
+
+def _read_tree(tree: Mapping[str, Any]) -> Tree:
+    """Read one tree, its nodes put in order level by level."""
+    order, level = [], [0]
+    while level:
+        order += level
+        level = [
+            child
+            for node in level
+            if tree["left_children"][node] >= 0
+            for child in (tree["left_children"][node], tree["right_children"][node])
+        ]
+    inner = np.array(tree["left_children"])[order] >= 0
+    condition = np.array(tree["split_conditions"], np.float32)[order]
+    weight = np.array(tree["base_weights"], np.float32)[order]
+    return Tree(
+        feature=np.where(inner, np.array(tree["split_indices"])[order], LEAF).astype(np.int32),
+        bin=np.where(inner, np.ceil(condition) - 1, 0).astype(np.int32),
+        value=np.where(inner, weight, condition),
+        hessian=np.array(tree["sum_hessian"], np.float32)[order],
+        gain=np.where(inner, np.array(tree["loss_changes"], np.float32)[order], np.float32(0)),
+    )
 
 
 def _document(forest: Forest, grid: Grid, rules: Rules, classes: Sequence[str]) -> dict[str, Any]:

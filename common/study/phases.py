@@ -10,6 +10,7 @@ from common.study.methods import FedAvg, Method, Optimizer, Weights, unfit
 from common.study.strict import Strict
 
 Balance = Literal["none", "weights", "augmentation"]
+BoosterMode = Literal["histogram", "bagging", "cyclic", "collective", "none"]
 
 
 class CensusPhase(Strict):
@@ -141,16 +142,25 @@ class LogGrid(Strict):
 
 
 class BoosterPhase(Strict):
-    """Federated XGBoost, eq. 8-10, on exact sums of gradient histograms."""
+    """Federated XGBoost, eq. 8-10: by exact sums of gradient histograms, or by whole trees."""
 
     name: Literal["booster"] = "booster"
-    mode: Literal["histogram", "none"] = "histogram"
-    """`histogram`: sites send sums per bin, the coordinator grows ordinary XGBoost trees. `none`:
-    there are no trees; the softmax head of the fusion block is the classifier."""
+    mode: BoosterMode = "histogram"
+    """`histogram`: sites send sums per bin, the coordinator grows ordinary XGBoost trees.
+    `bagging`: each round every site grows trees on its own rows, and all are joined. `cyclic`: one
+    site after the other grows a round. `collective`: the sites run XGBoost's own federated mode
+    among themselves (one machine only, and only at sites that allow it by name). `none`: there are
+    no trees; the softmax head of the fusion block is the classifier."""
+    bagging: Literal["mean", "sum"] = "mean"
+    """Of `bagging`: whether the leaves of a round are divided by the number of sites that grew
+    it; `sum` steps so many times as far, and wants a smaller `eta`."""
+    attempt_s: float = Field(default=300.0, gt=0, le=86400)
+    """Of `collective`: seconds after which an attempt that hangs is ended."""
     input: Literal["fusion", "concat"] = "fusion"
     """What the trees read: H2, or the concatenated backbone features (an ablation)."""
     rounds: int = Field(default=6, ge=1)
-    """Boosting rounds; rounds x depth exchanges in all."""
+    """Boosting rounds: by `histogram` rounds x depth exchanges, by `bagging` and `cyclic` one
+    each, by `collective` three in all."""
     depth: int = Field(default=4, ge=1, le=10)
     """Levels of a tree."""
     eta: float = Field(default=0.6, gt=0, le=1)
@@ -160,8 +170,8 @@ class BoosterPhase(Strict):
     columns: float = Field(default=0.5, gt=0, le=1)
     """Share of the features drawn."""
     columns_by: Literal["tree", "node"] = "tree"
-    """Whether features are drawn for a tree or anew at each node; by tree halves the traffic,
-    since a right child's sums then follow from its parent's."""
+    """Whether features are drawn for a tree or anew at each node; by tree halves the traffic of
+    `histogram`, since a right child's sums then follow from its parent's."""
     l2: float = Field(default=1.0, ge=0)
     """XGBoost's lambda."""
     min_child_weight: float = Field(default=1.0, ge=0)
@@ -171,8 +181,8 @@ class BoosterPhase(Strict):
 
     @property
     def held_rounds(self) -> int:
-        """How many rounds there are: none without trees."""
-        return 0 if self.mode == "none" else self.rounds
+        """How many rounds the coordinator holds; by `collective` the sites grow all in one."""
+        return {"none": 0, "collective": 1}.get(self.mode, self.rounds)
 
 
 class CalibrationPhase(Strict):

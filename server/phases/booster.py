@@ -1,6 +1,6 @@
-"""Booster: XGBoost trees grown level by level on exact sums of the sites' histograms."""
+"""Booster: its rounds, and trees grown level by level on exact sums of the sites' histograms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,11 +10,13 @@ from common.boosting.histograms import check_sums, sums_shape
 from common.boosting.rules import Rules, rules_of
 from common.boosting.sampling import Plan
 from common.boosting.trees import Forest, forest_from_arrays
-from common.study.phases import BackbonesPhase, BoosterPhase
+from common.study.phases import BackbonesPhase, BoosterMode, BoosterPhase
 from common.wire import Reply
 from server.aggregation import RunningSum
 from server.conduct import Conduct, told_as
 from server.intake import check_examples
+from server.phases.booster_collective import by_collective
+from server.phases.booster_trees import by_bagging, by_turns
 
 
 def rules_for(conduct: Conduct) -> Rules:
@@ -33,7 +35,7 @@ def rules_for(conduct: Conduct) -> Rules:
 
 
 def run(conduct: Conduct) -> None:
-    """Grow the rounds that no checkpoint holds yet: rounds x depth exchanges in all."""
+    """Grow the rounds that no checkpoint holds yet, in the study's mode."""
     settings = conduct.study.phase(BoosterPhase)
     rules = rules_for(conduct)
     conduct.watch.phase("booster", settings.held_rounds)
@@ -41,13 +43,13 @@ def run(conduct: Conduct) -> None:
         conduct.hold("booster", Forest(()).to_arrays())
     for number in conduct.remaining("booster", 1, settings.held_rounds):
         forest = forest_from_arrays(conduct.parts["booster"].arrays, rules)
-        grown, sites = _grow_round(conduct, rules, number)
+        grown, sites = _MODES[settings.mode](conduct, rules, number)
         conduct.hold("booster", (forest + grown).to_arrays())
         conduct.finish("booster", number, sites=sites)
 
 
-def _grow_round(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, list[str]]:
-    """Grow one round's trees with the sites that stay to its end.
+def by_histograms(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, list[str]]:
+    """Grow one round's trees, in `depth` exchanges, with the sites that stay to its end.
 
     A site that drops out within the round would leave its rows in its nodes' parents, so the
     round starts again without it; in the next round it is asked again. At the first level no row
@@ -104,3 +106,12 @@ def _level_sums(
     ask = BoosterAsk(level=state.level)
     accepted = conduct.ask("booster", state.round, ask, take, exchange, sites)
     return total, accepted
+
+
+GrowRound = Callable[[Conduct, Rules, int], tuple[Forest, list[str]]]
+_MODES: Mapping[BoosterMode, GrowRound] = {
+    "histogram": by_histograms,
+    "bagging": by_bagging,
+    "cyclic": by_turns,
+    "collective": by_collective,
+}

@@ -14,9 +14,9 @@ from common.forecast import (
     amount_of_work,
     cache_bytes,
     paced_as,
-    planned_exchanges,
     shared_out,
 )
+from common.planned import planned_exchanges
 from common.shapes import ModelShapes, Shape, block_bytes
 from common.study.methods import Scaffold
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
@@ -41,11 +41,14 @@ def study(**phases: dict[str, Any]) -> Study:
 STUDIES = [
     study(),
     study(backbones={"head_rounds": 0, "tail_rounds": 3}, booster={"rounds": 1, "depth": 1}),
+    study(booster={"mode": "bagging"}),
+    study(booster={"mode": "collective"}),
     study(backbones={"head_rounds": 2, "tail_rounds": 0}, fusion={"rounds": 1}),
     study(backbones={"head_rounds": 0, "tail_rounds": 0}),
     study(fusion={"method": Scaffold(), "optimizer": "sgd", "weights": "equal"}),
     study(booster={"mode": "none"}),
 ]
+LIMITS = Limits(most_rounds=999, booster=("histogram", "bagging", "collective"))
 SHAPES = ModelShapes(
     {
         "constants": {"a/norm": Shape("float32", (3,))},
@@ -66,13 +69,17 @@ def test_every_exchange_is_one_that_a_site_admits_and_none_is_left_out(study: St
             site="north",
         )  # fmt: skip
         parts = dict.fromkeys(needed_parts(study, one.ask), "0" * 64)
-        check_request(Request(step, one.ask, parts), study, Limits(most_rounds=999), answered)
+        check_request(Request(step, one.ask, parts), study, LIMITS, answered)
         beyond = step.model_copy(update={"round": step.round + 1000})
         with pytest.raises(RequestRefused, match="does not exist"):
-            check_request(Request(beyond, one.ask, parts), study, Limits(most_rounds=999), 0)
+            check_request(Request(beyond, one.ask, parts), study, LIMITS, 0)
     backbones, booster = study.phase(BackbonesPhase), study.phase(BoosterPhase)
     rounds = backbones.head_rounds + backbones.tail_rounds + study.phase(FusionPhase).rounds
-    assert len(planned) == 1 + 2 + rounds + booster.held_rounds * booster.depth + 1 + 2
+    boosting = {
+        "histogram": booster.rounds * booster.depth, "bagging": booster.rounds, "collective": 3,
+        "none": 0,
+    }  # fmt: skip
+    assert len(planned) == 1 + 2 + rounds + boosting[booster.mode] + 1 + 2
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,24 @@ import pytest
 from client.egress.gate import check_request, check_size
 from client.site_config import Limits
 from common.asks import (
+    COLLECTIVE_STAGES,
     NEEDED_PARTS,
     Ask,
     BoosterAsk,
     CalibrationAsk,
     CensusAsk,
     ClassifierName,
+    CollectiveAsk,
     EvaluationAsk,
     FitAsk,
     MomentsAsk,
+    TreesAsk,
     Work,
 )
+from common.boosting.turns import turns
 from common.errors import RequestRefused
-from common.study.phases import PHASE_ORDER
+from common.study.phases import PHASE_ORDER, BoosterPhase
+from common.study.schema import Study
 from common.wire import Request
 from tests.support.exchanges import STUDY, census_request, request
 
@@ -129,3 +134,67 @@ def test_a_reply_may_be_as_large_as_the_limit() -> None:
     check_size(2_000_000, Limits(largest_payload_mb=2.0))
     with pytest.raises(RequestRefused, match=r"holds 2\.0 MB.*at most 2 MB"):
         check_size(2_000_001, Limits(largest_payload_mb=2.0))
+
+
+def boosting_by(mode: Any) -> Study:
+    phases = tuple(
+        BoosterPhase(mode=mode, rounds=3) if phase.name == "booster" else phase
+        for phase in STUDY.phases
+    )
+    return STUDY.model_copy(update={"phases": phases})
+
+
+def test_a_mode_of_the_booster_may_be_left_out_and_the_collective_is() -> None:
+    bagging, collective = boosting_by("bagging"), boosting_by("collective")
+    join = request(CollectiveAsk(stage="join"))
+    check_request(request(TreesAsk()), bagging, Limits(), answered=0)
+    check_request(join, collective, Limits(booster=("collective",)), answered=0)
+    for asked, study, limits in (
+        (request(TreesAsk()), bagging, Limits(booster=("histogram",))),
+        (join, collective, Limits()),
+    ):
+        with pytest.raises(RequestRefused, match="takes no part in a booster by") as refusal:
+            check_request(asked, study, limits, answered=0)
+        assert "limits.booster" in refusal.value.fix
+
+
+def test_each_mode_is_asked_for_its_own_work() -> None:
+    asks: dict[str, Ask] = {
+        "histogram": BoosterAsk(level=0), "bagging": TreesAsk(),
+        "collective": CollectiveAsk(stage="join"),
+    }  # fmt: skip
+    limits = Limits(booster=("histogram", "bagging", "cyclic", "collective"))
+    for mode in asks:
+        for other, ask in asks.items():
+            if mode == other:
+                check_request(request(ask), boosting_by(mode), limits, answered=0)
+                continue
+            with pytest.raises(RequestRefused, match="of this study asks for"):
+                check_request(request(ask), boosting_by(mode), limits, answered=0)
+
+
+def test_by_turns_a_site_answers_once_in_a_round_at_its_own_place() -> None:
+    study = boosting_by("cyclic")
+    for number in (1, 2, 3):
+        place = turns(study.seed, study.sites, number).index("north")
+        check_request(
+            request(TreesAsk(), round=number, exchange=place), study, Limits(), answered=0
+        )
+        for exchange in {0, 1, 2, 3} - {place}:
+            with pytest.raises(RequestRefused, match="none of the study's"):
+                check_request(
+                    request(TreesAsk(), round=number, exchange=exchange), study, Limits(),
+                    answered=0,
+                )  # fmt: skip
+
+
+def test_a_collective_has_its_steps_in_order_and_so_many_attempts() -> None:
+    study, limits = boosting_by("collective"), Limits(booster=("collective",))
+    for exchange in range(4 * 3 + 3):
+        for number, stage in enumerate(COLLECTIVE_STAGES):
+            asked = request(CollectiveAsk(stage=stage), exchange=exchange)
+            if exchange < 4 * 3 and exchange % 3 == number:
+                check_request(asked, study, limits, answered=0)
+                continue
+            with pytest.raises(RequestRefused, match="none of the study's"):
+                check_request(asked, study, limits, answered=0)

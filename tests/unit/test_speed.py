@@ -1,9 +1,9 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from common.asks import Part
-from common.forecast import planned_exchanges
+from common.planned import planned_exchanges
 from common.speed import (
     EXCHANGE_S,
     SUPPOSED,
@@ -15,6 +15,8 @@ from common.speed import (
     phase_seconds,
     speed_of,
 )
+from common.study.phases import BoosterMode, BoosterPhase
+from common.study.schema import Study
 from tests.support.small import small_study
 
 STUDY = small_study()
@@ -49,8 +51,16 @@ RECORD: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def boosted(mode: BoosterMode) -> Study:
+    phases = tuple(
+        BoosterPhase(mode=mode) if phase.name == "booster" else phase for phase in STUDY.phases
+    )
+    return STUDY.model_copy(update={"phases": phases})
+
+
 def test_everything_that_a_study_asks_for_has_a_supposed_speed() -> None:
-    kinds = {kind for _, kind in Kinds.of(STUDY).kinds.values()}
+    studies = [boosted(mode) for mode in get_args(BoosterMode)]
+    kinds = {kind for study in studies for _, kind in Kinds.of(study).kinds.values()}
     assert kinds == set(SUPPOSED_MS)
     assert len(Kinds.of(STUDY).kinds) == len(list(planned_exchanges(STUDY)))
 

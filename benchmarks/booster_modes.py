@@ -1,0 +1,301 @@
+"""The booster's four modes on the same rows: how good, how many bytes, exchanges and seconds.
+
+    python benchmarks/booster_modes.py [--features FILE.npz | --run RUN] [--modes ...] [--tls]
+
+Rows are generated to be like H2 (non-negative, heavy-tailed; three sites of unequal size and
+mixture), or a file's (arrays `train_x`, `train_y`, `train_site`, `test_x`, `test_y`), or the H2
+features that the sites of a finished simulation compute with its model. The coordinator's own
+phase asks the sites' own doors, in this process; no image is touched. Beside it stands XGBoost on
+the pooled rows, unbinned and as bins. The collective's bytes are counted by a relay between the
+members and the place where they meet. With --tls the small scenario of the tests runs as a
+federation of real processes, once per mode, and its booster's exchanges are listed; the collective
+is left out there, since a worker without a network has nobody to meet.
+"""
+
+import argparse
+import io
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import xgboost
+import yaml
+from numpy.typing import NDArray
+from rich.console import Console
+from sklearn.metrics import f1_score, log_loss
+
+from client.phases import handle
+from client.site_config import Cache, Images, Limits, Numerics, SiteConfig
+from common.asks import CollectiveAsk
+from common.boosting.grid import bin_features, log_grid
+from common.boosting.rules import Rules
+from common.boosting.trees import forest_from_arrays, margins
+from common.boosting.xgb_train import xgb_parameters
+from common.log_head import split_head, with_head
+from common.model.network import build_fusion, fusion_arrays
+from common.record import read_record
+from common.seeds import seed_for
+from common.study.network import Network
+from common.study.phases import BackbonesPhase, BoosterMode, BoosterPhase
+from common.study.schema import LabelSet, Study
+from common.wire import decode_reply, decode_request, encode_reply, encode_request
+from server.checkpoints import Part as ModelPart
+from server.checkpoints import State
+from server.course import open_conduct
+from server.phases import booster
+from server.progress import PlainProgress
+from server.rounds import Rounds
+from server.run_folder import RunFolder
+from simulations.engines.inprocess import LoopbackGrid
+from simulations.prepare import Places
+from tests.support.booster_rows import Floats, Rows, RowsSite, generated, of_file, of_run
+from tests.support.relay import Line, Relay
+from tests.support.run_federation import conduct, end_by_signal, federation_of, prepared_run
+from tests.support.small_scenario import write_scenario
+
+MODES: tuple[BoosterMode, ...] = get_args(BoosterMode)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a mode came to."""
+
+    margin: Floats
+    exchanges: int
+    up: float  # bytes of one site, in the mean
+    down: float
+    seconds: float
+    cpu_s: float
+
+
+def study_of(rows: Rows, settings: BoosterPhase) -> Study:
+    """Describe a study whose trees read the rows as they are."""
+    classes = int(max(rows.pooled[1].max(), rows.test[1].max())) + 1
+    phases = tuple(
+        settings if p.name == "booster" else BackbonesPhase(views=1) if p.name == "backbones" else p
+        for p in Study.model_fields["phases"].default
+    )
+    return Study(
+        name="booster-modes",
+        sites=tuple(rows.sites),
+        quorum=len(rows.sites),
+        labels=LabelSet(name="rows", classes=tuple(f"class {n}" for n in range(classes))),
+        network=Network(h1=8, h2=4),
+        phases=phases,
+    )
+
+
+def measured(rows: Rows, study: Study, folder: Path) -> Cost:
+    """Let the coordinator's phase grow the study's booster."""
+    fusion = fusion_arrays(build_fusion(study, rows.test[0].shape[1]))
+    width = fusion["h1.weight"].shape[1]
+    moments = {"mean": np.zeros(width, np.float32), "scale": np.ones(width, np.float32)}
+    parts = {"constants": {}, "tails": {}, "fusion": fusion, "fusion-moments": moments}
+    state = State((0, 0), {name: ModelPart.of(arrays) for name, arrays in parts.items()}, {})
+    limits = Limits(booster=MODES, fewest_examples=0)
+    with ExitStack() as open_:
+        nodes, relays = {}, {}
+        for site, own in rows.sites.items():
+            place = folder / site
+            config = SiteConfig(
+                name=site, images=Images(manifest=place / "none"), state=place / "state",
+                cache=Cache(folder=place / "cache"), numerics=Numerics(), limits=limits,
+            )  # fmt: skip
+            one = RowsSite(own, config, {study.digest: study})
+            open_.callback(one.close)
+            relays[site] = _Way()
+            open_.enter_context(relays[site].relay)
+            nodes[site] = relays[site].around(partial(handle, site=one))
+        watch = open_.enter_context(PlainProgress(Console(file=io.StringIO(), width=200)))
+        run = open_conduct(
+            RunFolder(folder, "run"), study, "federated",
+            partial(Rounds, LoopbackGrid(nodes), deadline_s=3600.0, poll_s=0.01), watch,
+            lambda: state,
+        )  # fmt: skip
+        before = os.times()
+        booster.run(run)
+        after = os.times()
+    events = [e for e in read_record(folder / "record.jsonl") if e["event"] == "exchange"]
+    aside = [relay.relay.traffic for relay in relays.values()]
+    rules = booster.rules_for(run)
+    forest = forest_from_arrays(run.parts["booster"].arrays, rules)
+    sites = len(rows.sites)
+    return Cost(
+        margins(forest, _bins(rows.test[0], study), rules),
+        len(events),
+        (sum(sum(e["bytes_up"].values()) for e in events) + sum(t.up for t in aside)) / sites,
+        (sum(sum(e["bytes_down"].values()) for e in events) + sum(t.down for t in aside)) / sites,
+        after.elapsed - before.elapsed,
+        sum(after[:4]) - sum(before[:4]),
+    )
+
+
+class _Way:
+    """Sends a member of a collective through a relay, which counts what it says and hears."""
+
+    def __init__(self) -> None:
+        self._port = 0
+        self.relay = Relay(lambda: self._port, Line())
+
+    def around(self, node: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+        """Name the relay's port in the request to start, and hide that from the coordinator."""
+
+        def carried(data: bytes) -> bytes:
+            asked = decode_request(data)
+            call = asked.ask.call if isinstance(asked.ask, CollectiveAsk) else None
+            if call is None:
+                return node(data)
+            self._port = call.port
+            there = call.model_copy(update={"port": self.relay.port})
+            changed = replace(asked, ask=asked.ask.model_copy(update={"call": there}))
+            head, body = split_head(node(encode_request(changed)))
+            return with_head(encode_reply(replace(decode_reply(body), request=asked.digest)), head)
+
+        return carried
+
+
+def _bins(values: Floats, study: Study) -> NDArray[np.uint8]:
+    grid = study.phase(BoosterPhase).grid
+    return bin_features(values, log_grid(grid.lowest, grid.highest, grid.levels))
+
+
+def pooled(rows: Rows, rules: Rules, rounds: int, study: Study | None) -> Cost:
+    """Train XGBoost on all rows, with the collective's draw; as bins, if a study says."""
+    (values, labels), (asked, _) = rows.pooled, rows.test
+    if study is not None:
+        values, asked = (_bins(one, study).astype(np.float32) for one in (values, asked))
+    before = os.times()
+    trained = xgboost.train(
+        xgb_parameters(rules, seed_for(rules.seed, "booster", "collective")),
+        xgboost.DMatrix(values, labels, nthread=1),
+        rounds,
+    )
+    after = os.times()
+    margin = trained.predict(xgboost.DMatrix(asked), output_margin=True)
+    cpu_s = sum(after[:4]) - sum(before[:4])
+    return Cost(margin, 0, 0, 0, after.elapsed - before.elapsed, cpu_s)
+
+
+def in_process(rows: Rows, modes: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Print a row per mode."""
+    print(
+        f"{len(rows.pooled[1])} rows at {len(rows.sites)} sites, {rows.test[0].shape[1]} features; "
+        f"{len(rows.test[1])} rows asked; {os.cpu_count()} cores, xgboost {xgboost.__version__}"
+    )
+    print(
+        f"{'':<24}{'accuracy':>9}{'macro F1':>9}{'log-loss':>9}{'exchanges':>10}{'kB up':>9}"
+        f"{'kB down':>9}{'seconds':>9}{'CPU s':>8}"
+    )
+    base = BoosterPhase.model_validate({"input": "concat", **settings})
+    study = study_of(rows, base)
+    rules = Rules(
+        classes=len(study.labels.classes), features=rows.test[0].shape[1],
+        levels=base.grid.levels, depth=base.depth, parallel_trees=base.parallel_trees,
+        eta=base.eta, l2=base.l2, min_child_weight=base.min_child_weight, columns=base.columns,
+        seed=study.seed, columns_by=base.columns_by,
+    )  # fmt: skip
+    _row("pooled xgboost, unbinned", pooled(rows, rules, base.rounds, None), rows)
+    _row("pooled xgboost, bins", pooled(rows, rules, base.rounds, study), rows)
+    arms: list[tuple[str, dict[str, Any]]] = [(mode, {"mode": mode}) for mode in modes]
+    if "bagging" in modes:
+        # A sum over the sites of the same steps, each shorter, but not so much as by their number.
+        eta = base.eta / len(rows.sites) ** 0.5
+        arms.append((f"bagging, sum, eta {eta:.2f}", {"mode": "bagging", "bagging": "sum",
+                                                      "eta": eta}))  # fmt: skip
+    if "cyclic" in modes:
+        turns = len(rows.sites) * base.rounds
+        arms.append((f"cyclic, {turns} rounds", {"mode": "cyclic", "rounds": turns}))
+    for name, changes in arms:
+        one = study_of(rows, base.model_copy(update=changes))
+        with tempfile.TemporaryDirectory(prefix="lkf-modes-") as folder:
+            _row(name, measured(rows, one, Path(folder)), rows)
+
+
+def _row(name: str, cost: Cost, rows: Rows) -> None:
+    labels = rows.test[1]
+    powers = np.exp(cost.margin.astype(np.float64) - cost.margin.max(axis=1, keepdims=True))
+    found = cost.margin.argmax(axis=1)
+    loss = log_loss(labels, powers / powers.sum(axis=1, keepdims=True),
+                    labels=np.arange(cost.margin.shape[1]))  # fmt: skip
+    print(
+        f"{name:<24}{(found == labels).mean():>9.3f}"
+        f"{f1_score(labels, found, average='macro'):>9.3f}"
+        f"{loss:>9.4f}{cost.exchanges:>10}{cost.up / 1e3:>9.1f}{cost.down / 1e3:>9.1f}"
+        f"{cost.seconds:>9.1f}{cost.cpu_s:>8.2f}",
+        flush=True,
+    )
+
+
+def over_tls(modes: Sequence[str]) -> None:
+    """Run the small scenario as a federation, once per mode, and print a row for its booster."""
+    print(f"{'over TLS':<24}{'exchanges':>10}{'s each':>9}{'seconds':>9}{'kB up':>9}{'kB down':>9}")
+    for mode in modes:
+        with tempfile.TemporaryDirectory(prefix="lkf-run-") as name:
+            folder = Path(name)
+            folder.chmod(0o755)
+            scenario = write_scenario(folder)
+            document = yaml.safe_load(scenario.read_text(encoding="utf-8"))
+            document["settings"]["phases"]["booster"] = {"rounds": 6, "depth": 4, "mode": mode}
+            scenario.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+            numerics = folder / "numerics.json"
+            numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
+            places = Places(None, None, folder / "runs", folder / "cache", numerics=numerics)
+            console = Console(stderr=True)
+            found, prepared, run = prepared_run(scenario, places, console)
+            federation = federation_of(found, prepared, run)
+            with federation:
+                ended = conduct(federation, console)
+            if ended != "finished:completed":
+                raise SystemExit(f"the run ended as {ended}")
+            events = [
+                event
+                for event in read_record(run.path / "record.jsonl")
+                if event["event"] == "exchange" and event["phase"] == "booster"
+            ]
+        seconds = sum(float(event["seconds"]) for event in events)
+        up, down = (
+            sum(sum(event[way].values()) for event in events) / len(prepared.study.sites) / 1e3
+            for way in ("bytes_up", "bytes_down")
+        )
+        print(
+            f"{mode:<24}{len(events):>10}{seconds / len(events):>9.2f}{seconds:>9.1f}"
+            f"{up:>9.1f}{down:>9.1f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--features", type=Path)
+    source.add_argument("--run", type=Path)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
+                        help="settings of the booster, for example rounds=12 eta=0.4")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tls", action="store_true")
+    asked = parser.parse_args()
+    if asked.tls:
+        end_by_signal()
+        over_tls([mode for mode in asked.modes if mode != "collective"])
+        return
+    rows, settings = generated(asked.seed), dict[str, Any]()
+    if asked.features:
+        rows = of_file(asked.features)
+    elif asked.run:
+        rows, study = of_run(asked.run)
+        settings = study.phase(BoosterPhase).model_dump(exclude={"mode", "input"})
+    settings |= {name: yaml.safe_load(value) for name, _, value in
+                 (one.partition("=") for one in asked.set)}  # fmt: skip
+    in_process(rows, asked.modes, settings)
+
+
+if __name__ == "__main__":
+    main()
