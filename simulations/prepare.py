@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from safetensors.numpy import save
 
 from client.data.cache import ActivationCache
 from client.data.manifest import read_table
 from client.data.splits import PARTS
 from client.site_config import Numerics
-from client.training.numerics import measured, settled_numerics
+from client.training.numerics import measured, settled_numerics, threads
 from common.digests import digest_value
 from common.errors import ConfigError, DataError
 from common.initial_model import InitialModel, read_initial, write_initial
@@ -22,6 +23,7 @@ from common.study.schema import Study
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
 from server.progress import Watch
+from simulations.engines.settings import OnRay
 from simulations.partition import partition, write_partition
 from simulations.scenario import ManifestData, Scenario
 from simulations.synthetic import write_dataset
@@ -134,13 +136,17 @@ def _virtual_sites(
     _check_parts(partitioned)
     if places.numerics is not None and not (path / "numerics.json").exists():
         write_whole(path / "numerics.json", places.numerics.read_bytes())
+    engine = scenario.engine
     virtual = VirtualSites(
-        path, partitioned, manifest.parent, places.weights, cache, Numerics(), watch.work
-    )
+        path, partitioned, manifest.parent, places.weights, cache, Numerics(), watch.work,
+        apart=study.sites if isinstance(engine, OnRay) else (),
+    )  # fmt: skip
 
     def measure() -> Numerics:
         check_chains(study)  # a size too small for a backbone is told before it is timed
-        return measured(virtual.branches(study, places.weights), study.imaging.size)
+        most = engine.threads if isinstance(engine, OnRay) else torch.get_num_threads()
+        with threads(Numerics(threads=most)):
+            return measured(virtual.branches(study, places.weights), study.imaging.size)
 
     virtual.numerics = settled_numerics("auto", path / "numerics.json", measure)
     return virtual

@@ -13,6 +13,7 @@ from common.study.data import GROUP_ORDER, GroupColumn, Split
 from common.study.schema import Study, load_study
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
+from simulations.engines.settings import Engine, InProcess
 from simulations.synthetic import SyntheticSettings
 
 ArmName = Literal["federated", "local_only", "pooled", "linear_probe", "colour_only"]
@@ -101,6 +102,9 @@ class Scenario(Strict):
     """How the images are divided among the study's sites."""
     arms: tuple[ArmName, ...] = ARM_NAMES
     """Ways to come to a classifier, to be compared."""
+    engine: Engine = InProcess()
+    """Where the virtual sites compute. It is no part of the scenario's digest: a run may go on
+    with another engine."""
 
     @model_validator(mode="after")
     def _has_something_to_compare(self) -> "Scenario":
@@ -110,8 +114,8 @@ class Scenario(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the scenario with every default filled in."""
-        return digest_value(self.model_dump(mode="json"))
+        """SHA-256, in hex, of the scenario with every default filled in, but for its engine."""
+        return digest_value(self.model_dump(mode="json", exclude={"engine"}))
 
 
 def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:

@@ -1,0 +1,92 @@
+"""A scenario's engine, opened for one run: the grid that its rounds use, and what goes with it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from client.site import Site
+from common.errors import ConfigError
+from common.study.schema import Study
+from server.progress import Watch
+from simulations.engines.inprocess import LoopbackGrid
+from simulations.engines.nodes import NodeGrid
+from simulations.engines.settings import Engine, InProcess, OnRay
+from simulations.seat import OpenSeat
+from simulations.virtual_sites import VirtualSites
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine at work."""
+
+    grid: NodeGrid
+    deadline_s: float
+    poll_s: float
+    site: Callable[[str], Site]
+    """Returns a site in this process; not before a grid of other processes is closed."""
+
+
+@contextmanager
+def opened(
+    engine: Engine,
+    virtual: VirtualSites,
+    names: Sequence[str],
+    studies: Sequence[Study],
+    watch: Watch,
+) -> Iterator[Opened]:
+    """Open an engine; all its processes end with this context.
+
+    Args:
+        engine: the scenario's.
+        virtual: makes the sites.
+        names: of the sites that can be asked.
+        studies: approved by all of them.
+        watch: is told of what takes long.
+
+    Raises:
+        ConfigError: Ray is not installed, cannot be reached, or has no room for a site.
+    """
+    if isinstance(engine, InProcess):
+        sites = {name: virtual.site(name, studies) for name in names}
+        # Nodes answer while they are asked: nothing is ever late.
+        yield Opened(LoopbackGrid(virtual.nodes(sites)), 24 * 3600.0, 0.5, sites.__getitem__)
+        return
+    open_seat = OpenSeat({name: virtual.config(name) for name in names}, tuple(studies))
+    with ray_grid(engine, names, open_seat, watch) as grid:
+        yield Opened(grid, engine.deadline_s, 0.05, lambda name: virtual.site(name, studies))
+
+
+@contextmanager
+def ray_grid(
+    engine: OnRay, names: Sequence[str], open_seat: Callable[[], Callable[[str, bytes], bytes]],
+    watch: Watch,
+) -> Iterator[NodeGrid]:  # fmt: skip
+    """Let Ray run, and sites answer on it, within this context.
+
+    Args:
+        engine: Ray's settings.
+        names: of the sites.
+        open_seat: called in each process once, it returns what answers there; pickled.
+        watch: is told that Ray starts.
+
+    Raises:
+        ConfigError: as `opened`.
+    """
+    if find_spec("ray") is None:
+        raise ConfigError(
+            "the engine ray needs Ray, which is not installed",
+            fix="install leukofed with its extra `ray`, or use the engine inprocess",
+        )
+    # Ray is an extra, and takes a second to import.
+    from simulations.engines.ray_cluster import cluster
+    from simulations.engines.ray_grid import RayGrid
+
+    watch.phase("starting Ray", 1)
+    with cluster(engine) as room:
+        grid = RayGrid(names, open_seat, room, engine)
+        try:
+            watch.note(f"Ray has room for {room} sites at once.")
+            yield grid
+        finally:
+            grid.close()

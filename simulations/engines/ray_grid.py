@@ -1,0 +1,183 @@
+"""The sites in processes of Ray: a Flower Grid that hands requests out as processes are free.
+
+A process serves any site, one at a time, and is lost alone: whatever a site does to its process
+costs that site's reply only.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
+from ray.exceptions import RayError, RayTaskError
+
+from common.errors import ConfigError, RunStopped
+from common.flower import from_records, to_records
+from simulations.engines.nodes import NodeGrid
+from simulations.engines.settings import OnRay
+
+_LOG = logging.getLogger("leukofed")
+_START_S = 120.0  # what a first process may take until it is up, on a busy machine
+_MARGIN_S = 1.0  # for which a site goes on after its deadline, so that the rounds see it first
+Answer = Callable[[str, bytes], bytes]
+"""Turns a site's name and the bytes of a request into those of the reply."""
+
+
+class _Process:
+    """What runs in a process of Ray."""
+
+    def __init__(self, open_seat: Callable[[], Answer]) -> None:
+        self._answer = open_seat()
+
+    def is_up(self) -> None:
+        """Return once the process is up."""
+
+    def answer(self, site: str, data: bytes) -> bytes:
+        """Answer a request."""
+        return self._answer(site, data)
+
+
+@dataclass(eq=False)
+class _Seat:
+    """A process, from the coordinator's end; `work` is what it is at."""
+
+    process: Any
+    work: Any
+    key: str | None = None  # of the message that it works on; None while it starts, or is idle
+    is_up: bool = False
+
+
+@dataclass
+class _Asked:
+    message: Message
+    due: float  # of the monotonic clock, in seconds
+    is_stopped: bool = field(default=False)
+
+
+class RayGrid(NodeGrid):
+    """Lets as many sites compute at once as there are seats.
+
+    Args:
+        sites: their names.
+        open_seat: called in every process once, it returns what answers there; pickled.
+        seats: how many processes there are at most.
+        settings: what Ray keeps for each, and how long a site may take.
+    """
+
+    def __init__(
+        self,
+        sites: Iterable[str],
+        open_seat: Callable[[], Answer],
+        seats: int,
+        settings: OnRay,
+    ) -> None:
+        super().__init__(sites)
+        self._start = ray.remote(
+            num_cpus=settings.cpus_per_site, num_gpus=settings.gpus_per_site, max_restarts=0
+        )(_Process)
+        self._open_seat = ray.put(open_seat)
+        self._allowed_s = settings.deadline_s + _MARGIN_S
+        self._asked: dict[str, _Asked] = {}  # every message that has no reply yet
+        self._replies: dict[str, Message] = {}
+        self._seats = [self._seat() for _ in range(min(seats, len(self._sites)))]
+        self._wait_for_one()
+
+    def close(self) -> None:
+        """End every process, whatever it is at."""
+        for seat in self._seats:
+            ray.kill(seat.process)
+        self._seats.clear()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Queue messages, hand out those for which a process is free, and return their ids."""
+        ids = list(super().push_messages(messages))
+        due = time.monotonic() + self._allowed_s
+        self._asked |= {key: _Asked(self._queue[key], due) for key in ids}
+        self._hand_out()
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the replies that have arrived, and keep the processes busy."""
+        self._take_in()
+        self._stop_the_overdue()
+        self._hand_out()
+        return [self._replies.pop(key) for key in message_ids if key in self._replies]
+
+    def _seat(self) -> _Seat:
+        process = self._start.remote(self._open_seat)
+        return _Seat(process, process.is_up.remote())
+
+    def _wait_for_one(self) -> None:
+        end = time.monotonic() + _START_S
+        while not any(seat.is_up for seat in self._seats):
+            ray.wait([seat.work for seat in self._seats], timeout=1.0)
+            self._take_in()
+            if time.monotonic() > end:
+                raise ConfigError(
+                    f"Ray has started no process for a site within {_START_S:.0f} s",
+                    fix="see what else runs on the cluster: its cores or GPUs may all be taken",
+                )
+
+    def _take_in(self) -> None:
+        busy = {seat.work: seat for seat in self._seats if seat.work is not None}
+        done, _ = ray.wait(list(busy), num_returns=len(busy), timeout=0) if busy else ([], [])
+        for work in done:
+            self._settle(busy[work])
+
+    def _settle(self, seat: _Seat) -> None:
+        """Take what a process has brought, or note that it is lost."""
+        work, seat.work = seat.work, None
+        key, seat.key = seat.key, None
+        try:
+            data = ray.get(work)
+        except RayTaskError as error:
+            self._fail(key, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error.cause).__name__)
+            _LOG.error("site %s", error.traceback_str)
+        except RayError as error:
+            self._seats.remove(seat)
+            if seat.is_up:
+                self._seats.append(self._seat())
+                self._fail(key, ErrorCode.CLIENT_APP_CRASHED, type(error).__name__)
+            elif not self._seats:
+                raise RunStopped(
+                    "no process of Ray could load what the sites need",
+                    fix="install the same leukofed on every machine of the cluster",
+                    local_detail=str(error),
+                ) from error
+        else:
+            if key is not None:
+                message = self._asked.pop(key).message
+                self._replies[key] = Message(to_records(data), reply_to=message)
+            seat.is_up = True
+
+    def _fail(self, key: str | None, code: int, reason: str) -> None:
+        if key is None:
+            return
+        asked = self._asked.pop(key)
+        if asked.is_stopped:
+            code, reason = ErrorCode.MESSAGE_UNAVAILABLE, ""
+        self._replies[key] = Message(Error(code, reason), reply_to=asked.message)
+
+    def _stop_the_overdue(self) -> None:
+        """Free the processes of sites that are past their deadline; forget who is still queued."""
+        now = time.monotonic()
+        overdue = {k for k, a in self._asked.items() if now > a.due and not a.is_stopped}
+        for key in overdue:
+            self._asked[key].is_stopped = True
+            if self._queue.pop(key, None) is not None:
+                self._fail(key, ErrorCode.MESSAGE_UNAVAILABLE, "")
+        for seat in self._seats:
+            if seat.key in overdue:
+                ray.kill(seat.process)  # its work then ends with an error, and is settled
+
+    def _hand_out(self) -> None:
+        for seat in self._seats:
+            if self._queue and seat.is_up and seat.work is None:
+                seat.key = next(iter(self._queue))  # the oldest
+                message = self._queue.pop(seat.key)
+                site = self._sites[message.metadata.dst_node_id]
+                seat.work = seat.process.answer.remote(site, from_records(message))
