@@ -9,7 +9,7 @@ from pathlib import Path
 from client.data.cache import ActivationCache
 from client.site import Site
 from common.digests import digest_file, digest_value
-from common.initial_model import read_fronts
+from common.initial_model import InitialModel, read_fronts
 from common.study.schema import Study
 from server.conduct import Conduct
 from server.course import FEDERATED, finish

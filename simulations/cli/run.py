@@ -76,9 +76,9 @@ def run(
       leukofed-sim run synthetic --engine ray
     """  # noqa: D301 - click reads \b as "do not wrap"
     from server.progress import progress_for
+    from simulations.engines.settings import with_engine
     from simulations.prepare import Places
     from simulations.run import simulate
-    from simulations.engines.settings import with_engine
     from simulations.scenario import load_scenario
 
     found, study = load_scenario(scenario)
