@@ -4,7 +4,7 @@ What a site must keep lies on its disk: its log, its answers, its cached activat
 may be answered by whichever process is free, and there may be more sites than memory holds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from client.holdings import Holdings, examine
@@ -13,6 +13,7 @@ from client.pulse import Pulse
 from client.site import PartStore, Site
 from client.site_config import SiteConfig
 from common.study.schema import Study
+from simulations.engines.process import Answer
 from simulations.virtual_sites import SharedBranches
 
 
@@ -52,12 +53,12 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class OpenSeat:
+class VirtualSeat:
     """What a process is sent to become a seat."""
 
     configs: Mapping[str, SiteConfig]
     studies: tuple[Study, ...]
 
-    def __call__(self) -> Callable[[str, bytes], bytes]:
+    def __call__(self) -> Answer:
         """Return what answers there."""
         return Seat(self.configs, self.studies).answer

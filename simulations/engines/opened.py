@@ -11,8 +11,9 @@ from common.study.schema import Study
 from server.progress import Watch
 from simulations.engines.inprocess import LoopbackGrid
 from simulations.engines.nodes import NodeGrid
+from simulations.engines.process import OpenSeat
 from simulations.engines.settings import Engine, InProcess, OnRay
-from simulations.seat import OpenSeat
+from simulations.seat import VirtualSeat
 from simulations.virtual_sites import VirtualSites
 
 
@@ -52,14 +53,14 @@ def opened(
         # Nodes answer while they are asked: nothing is ever late.
         yield Opened(LoopbackGrid(virtual.nodes(sites)), 24 * 3600.0, 0.5, sites.__getitem__)
         return
-    open_seat = OpenSeat({name: virtual.config(name) for name in names}, tuple(studies))
+    open_seat = VirtualSeat({name: virtual.config(name) for name in names}, tuple(studies))
     with ray_grid(engine, names, open_seat, watch) as grid:
         yield Opened(grid, engine.deadline_s, 0.05, lambda name: virtual.site(name, studies))
 
 
 @contextmanager
 def ray_grid(
-    engine: OnRay, names: Sequence[str], open_seat: Callable[[], Callable[[str, bytes], bytes]],
+    engine: OnRay, names: Sequence[str], open_seat: OpenSeat,
     watch: Watch,
 ) -> Iterator[NodeGrid]:  # fmt: skip
     """Let Ray run, and sites answer on it, within this context.

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,9 +35,10 @@ def cluster(settings: OnRay) -> Iterator[int]:
     folder = tempfile.mkdtemp(prefix="lkf-ray-")
     try:
         if settings.address is None:
-            # Only on loopback: whoever reaches Ray's ports may run anything here.
-            ray.init(num_cpus=cores(), include_dashboard=False, _temp_dir=folder,
-                     _node_ip_address="127.0.0.1", **_QUIET)  # fmt: skip
+            # Whoever reaches Ray's ports, which are open to the network, could run anything here.
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            ray.init(num_cpus=cores(), include_dashboard=False, _temp_dir=folder, **_QUIET)
         else:
             _join(settings.address)
         yield _room(settings)

@@ -6,7 +6,7 @@ costs that site's reply only.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,27 +18,12 @@ from ray.exceptions import RayError, RayTaskError
 from common.errors import ConfigError, RunStopped
 from common.flower import from_records, to_records
 from simulations.engines.nodes import NodeGrid
+from simulations.engines.process import OpenSeat, Process
 from simulations.engines.settings import OnRay
 
 _LOG = logging.getLogger("leukofed")
 _START_S = 120.0  # what a first process may take until it is up, on a busy machine
 _MARGIN_S = 1.0  # for which a site goes on after its deadline, so that the rounds see it first
-Answer = Callable[[str, bytes], bytes]
-"""Turns a site's name and the bytes of a request into those of the reply."""
-
-
-class _Process:
-    """What runs in a process of Ray."""
-
-    def __init__(self, open_seat: Callable[[], Answer]) -> None:
-        self._answer = open_seat()
-
-    def is_up(self) -> None:
-        """Return once the process is up."""
-
-    def answer(self, site: str, data: bytes) -> bytes:
-        """Answer a request."""
-        return self._answer(site, data)
 
 
 @dataclass(eq=False)
@@ -71,14 +56,14 @@ class RayGrid(NodeGrid):
     def __init__(
         self,
         sites: Iterable[str],
-        open_seat: Callable[[], Answer],
+        open_seat: OpenSeat,
         seats: int,
         settings: OnRay,
     ) -> None:
         super().__init__(sites)
         self._start = ray.remote(
             num_cpus=settings.cpus_per_site, num_gpus=settings.gpus_per_site, max_restarts=0
-        )(_Process)
+        )(Process)
         self._open_seat = ray.put(open_seat)
         self._allowed_s = settings.deadline_s + _MARGIN_S
         self._asked: dict[str, _Asked] = {}  # every message that has no reply yet
@@ -136,7 +121,7 @@ class RayGrid(NodeGrid):
             data = ray.get(work)
         except RayTaskError as error:
             self._fail(key, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error.cause).__name__)
-            _LOG.error("site %s", error.traceback_str)
+            _LOG.error("a site failed; its reply is lost: %s", error)
         except RayError as error:
             self._seats.remove(seat)
             if seat.is_up:
