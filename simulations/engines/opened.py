@@ -11,8 +11,7 @@ from common.study.schema import Study
 from server.progress import Watch
 from simulations.engines.inprocess import LoopbackGrid
 from simulations.engines.nodes import NodeGrid
-from simulations.engines.process import OpenSeat
-from simulations.engines.settings import Engine, InProcess, OnRay
+from simulations.engines.settings import Engine, InProcess
 from simulations.seat import VirtualSeat
 from simulations.virtual_sites import VirtualSites
 
@@ -53,41 +52,16 @@ def opened(
         # Nodes answer while they are asked: nothing is ever late.
         yield Opened(LoopbackGrid(virtual.nodes(sites)), 24 * 3600.0, 0.5, sites.__getitem__)
         return
-    open_seat = VirtualSeat({name: virtual.config(name) for name in names}, tuple(studies))
-    with ray_grid(engine, names, open_seat, watch) as grid:
-        yield Opened(grid, engine.deadline_s, 0.05, lambda name: virtual.site(name, studies))
-
-
-@contextmanager
-def ray_grid(
-    engine: OnRay, names: Sequence[str], open_seat: OpenSeat,
-    watch: Watch,
-) -> Iterator[NodeGrid]:  # fmt: skip
-    """Let Ray run, and sites answer on it, within this context.
-
-    Args:
-        engine: Ray's settings.
-        names: of the sites.
-        open_seat: called in each process once, it returns what answers there; pickled.
-        watch: is told that Ray starts.
-
-    Raises:
-        ConfigError: as `opened`.
-    """
     if find_spec("ray") is None:
         raise ConfigError(
             "the engine ray needs Ray, which is not installed",
             fix="install leukofed with its extra `ray`, or use the engine inprocess",
         )
     # Ray is an extra, and takes a second to import.
-    from simulations.engines.ray_cluster import cluster
-    from simulations.engines.ray_grid import RayGrid
+    from simulations.engines.ray_grid import ray_grid
 
     watch.phase("starting Ray", 1)
-    with cluster(engine) as room:
-        grid = RayGrid(names, open_seat, room, engine)
-        try:
-            watch.note(f"Ray has room for {room} sites at once.")
-            yield grid
-        finally:
-            grid.close()
+    open_seat = VirtualSeat({name: virtual.config(name) for name in names}, tuple(studies))
+    with ray_grid(engine, names, open_seat) as (grid, room):
+        watch.note(f"Ray has room for {room} sites at once.")
+        yield Opened(grid, engine.deadline_s, 0.05, lambda name: virtual.site(name, studies))

@@ -5,19 +5,25 @@ import math
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import ray
 
 from client.data.parallel import cores
 from common.errors import ConfigError
 from simulations.engines.settings import OnRay
 
+if "ray" not in sys.modules:  # which reads these once, when it is imported
+    # Ray's ports are open to the network, and whoever reaches them could run anything here.
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    # It tells its makers how it is used, and warns of a later version, unless told not to.
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
+
+import ray
+
 _QUIET = {"logging_level": logging.ERROR, "log_to_driver": False}
-# Ray tells its makers how it is used, and tests how GPUs are hidden, unless it is told not to.
-_SILENCE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 @contextmanager
@@ -30,21 +36,28 @@ def cluster(settings: OnRay) -> Iterator[int]:
     Raises:
         ConfigError: the cluster cannot be reached, or no machine of it has room for one site.
     """
-    os.environ.update(_SILENCE)
     # Short, for Unix sockets lie in it; removed at the end, with Ray's own logs.
     folder = tempfile.mkdtemp(prefix="lkf-ray-")
     try:
         if settings.address is None:
-            # Whoever reaches Ray's ports, which are open to the network, could run anything here.
-            os.environ["RAY_AUTH_MODE"] = "token"
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            ray.init(num_cpus=cores(), include_dashboard=False, _temp_dir=folder, **_QUIET)
+            _start(folder)
         else:
             _join(settings.address)
-        yield _room(settings)
+        yield room(settings)
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: str) -> None:
+    try:
+        ray.init(num_cpus=cores(), include_dashboard=False, _temp_dir=folder, **_QUIET)
+    except Exception as error:  # what Ray raises, plainly, if its own processes took 30 s to start
+        raise ConfigError(
+            "Ray could not be started on this machine",
+            fix="see what else runs here: on a busy machine it starts too slowly, and gives up",
+            local_detail=str(error),
+        ) from error
 
 
 def _join(address: str) -> None:
@@ -59,16 +72,20 @@ def _join(address: str) -> None:
         ) from error
 
 
-def _room(settings: OnRay) -> int:
-    """Count the sites that fit on each machine, and add up."""
-    room = 0
+def room(settings: OnRay) -> int:
+    """Return how many sites have room at once: so many on each machine, added up.
+
+    Raises:
+        ConfigError: none has.
+    """
+    fitting = 0
     for machine in ray.nodes():
         held = machine["Resources"] if machine["Alive"] else {}
         shares = [held.get("CPU", 0) / settings.cpus_per_site]
         if settings.gpus_per_site:
             shares.append(held.get("GPU", 0) / settings.gpus_per_site)
-        room += math.floor(min(shares) + 1e-9)
-    if not room:
+        fitting += math.floor(min(shares) + 1e-9)
+    if not fitting:
         most = {
             kind: max((machine["Resources"].get(kind, 0) for machine in ray.nodes()), default=0)
             for kind in ("CPU", "GPU")
@@ -79,4 +96,4 @@ def _room(settings: OnRay) -> int:
             f"{most['GPU']:g} GPUs",
             fix="lower engine.cpus_per_site or engine.gpus_per_site, or add a machine",
         )
-    return room
+    return fitting

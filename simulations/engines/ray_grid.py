@@ -6,7 +6,8 @@ costs that site's reply only.
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from common.errors import ConfigError, RunStopped
 from common.flower import from_records, to_records
 from simulations.engines.nodes import NodeGrid
 from simulations.engines.process import OpenSeat, Process
+from simulations.engines.ray_cluster import cluster
 from simulations.engines.settings import OnRay
 
 _LOG = logging.getLogger("leukofed")
@@ -166,3 +168,28 @@ class RayGrid(NodeGrid):
                 message = self._queue.pop(seat.key)
                 site = self._sites[message.metadata.dst_node_id]
                 seat.work = seat.process.answer.remote(site, from_records(message))
+
+
+@contextmanager
+def ray_grid(
+    settings: OnRay, sites: Sequence[str], open_seat: OpenSeat
+) -> Iterator[tuple[RayGrid, int]]:
+    """Let Ray run within this context, and sites answer there.
+
+    Args:
+        settings: the scenario's engine.
+        sites: their names.
+        open_seat: makes what answers in a process.
+
+    Yields:
+        The grid, and how many sites have room to compute at once.
+
+    Raises:
+        ConfigError: Ray cannot be reached, or has no room for a site.
+    """
+    with cluster(settings) as room:
+        grid = RayGrid(sites, open_seat, room, settings)
+        try:
+            yield grid, room
+        finally:
+            grid.close()
