@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from common.wire import decode_header
 from simulations.engines.process import Answer, OpenSeat
 
 Oddity = Literal["raises", "sleeps", "dies"]
@@ -26,17 +27,21 @@ class OddSites:
     Args:
         sound: makes what the others answer.
         odd: what each of the odd ones does.
+        spared: phases of a run in which the odd ones answer, too.
         sleep_s: how long one sleeps that does.
     """
 
     sound: OpenSeat = field(default_factory=Echo)
     odd: Mapping[str, Oddity] = field(default_factory=dict)
+    spared: tuple[str, ...] = ()
     sleep_s: float = 3600.0
 
     def __call__(self) -> Answer:
         answer = self.sound()
 
         def odd_answer(site: str, data: bytes) -> bytes:
+            if self.spared and decode_header(data).step.phase in self.spared:
+                return answer(site, data)
             match self.odd.get(site):
                 case "raises":
                     raise ZeroDivisionError(site)
