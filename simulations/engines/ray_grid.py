@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+# First of all, for it silences Ray and closes its ports while it imports it.
+from simulations.engines.ray_cluster import cluster
+
+# isort: split
 import ray
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
@@ -20,7 +24,6 @@ from common.errors import ConfigError, RunStopped
 from common.flower import from_records, to_records
 from simulations.engines.nodes import NodeGrid
 from simulations.engines.process import OpenSeat, Process
-from simulations.engines.ray_cluster import cluster
 from simulations.engines.settings import OnRay
 
 _LOG = logging.getLogger("leukofed")
