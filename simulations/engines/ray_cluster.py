@@ -5,6 +5,7 @@ import math
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ if "ray" not in sys.modules:  # which reads these once, when it is imported
 
 import ray
 
+_ANSWERS_S = 10.0  # within which a cluster's port must answer
 _QUIET = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
@@ -62,8 +64,11 @@ def _start(folder: str) -> None:
 
 def _join(address: str) -> None:
     try:
+        if address != "auto":  # Ray itself tries for three minutes, and then ends the process
+            host, port = address.rsplit(":", 1)
+            socket.create_connection((host, int(port)), _ANSWERS_S).close()
         ray.init(address=address, **_QUIET)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SystemExit) as error:
         raise ConfigError(
             f"there is no Ray cluster to be reached at {address}",
             fix="start one (`ray start --head`), let this machine join it "

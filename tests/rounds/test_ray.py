@@ -13,7 +13,7 @@ if find_spec("ray") is None:
     pytest.skip("Ray is not installed: pip install 'leukofed[ray]'", allow_module_level=True)
 
 # Before Ray itself: the room silences it while it is imported.
-from simulations.engines.ray_cluster import room
+from simulations.engines.ray_cluster import cluster, room
 from simulations.engines.ray_grid import RayGrid
 
 # isort: split
@@ -101,3 +101,11 @@ def test_a_share_of_a_gpu_is_kept_for_each_site() -> None:
 def test_what_no_machine_has_is_told_at_once(share: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="the most are 2 cores and 1 GPUs"):
         room(OnRay(name="ray", **share))
+
+
+def test_a_cluster_that_is_not_there_is_told_soon() -> None:
+    began = time.monotonic()
+    settings = OnRay(name="ray", address=f"127.0.0.1:{free_port()}")
+    with pytest.raises(ConfigError, match="no Ray cluster"), cluster(settings):
+        pass
+    assert time.monotonic() - began < 20
