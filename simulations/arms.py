@@ -17,6 +17,9 @@ from simulations.engines.opened import Opened
 from simulations.scenario import POOLED
 
 
+DEADLINE_S = 24 * 3600.0  # an engine sees to it that nothing is late: nodes answer, or are stopped
+
+
 @dataclass(frozen=True)
 class Arm:
     """One model of the comparison: who trains it, under which variant of the study."""
@@ -108,7 +111,7 @@ class Trials:
 
     def _conduct(self, study: Study, name: str, start: Callable[[], State]) -> Conduct:
         make_rounds = partial(
-            Rounds, self.engine.grid, deadline_s=self.engine.deadline_s, poll_s=self.engine.poll_s
+            Rounds, self.engine.grid, deadline_s=DEADLINE_S, poll_s=self.engine.poll_s
         )
         watch = LabelledWatch(self.watch, name.removesuffix(".evaluation"))
         return open_conduct(self.folder, study, name, make_rounds, watch, start)

@@ -21,10 +21,10 @@ class Opened:
     """An engine at work."""
 
     grid: NodeGrid
-    deadline_s: float
-    poll_s: float
     site: Callable[[str], Site]
     """Returns a site in this process; not before a grid of other processes is closed."""
+    poll_s: float = 0.5
+    """Pause between two looks for replies, in seconds."""
 
 
 @contextmanager
@@ -49,8 +49,7 @@ def opened(
     """
     if isinstance(engine, InProcess):
         sites = {name: virtual.site(name, studies) for name in names}
-        # Nodes answer while they are asked: nothing is ever late.
-        yield Opened(LoopbackGrid(virtual.nodes(sites)), 24 * 3600.0, 0.5, sites.__getitem__)
+        yield Opened(LoopbackGrid(virtual.nodes(sites)), sites.__getitem__)
         return
     if find_spec("ray") is None:
         raise ConfigError(
@@ -64,4 +63,4 @@ def opened(
     open_seat = VirtualSeat({name: virtual.config(name) for name in names}, tuple(studies))
     with ray_grid(engine, names, open_seat) as (grid, room):
         watch.note(f"Ray has room for {room} sites at once.")
-        yield Opened(grid, engine.deadline_s, 0.05, lambda name: virtual.site(name, studies))
+        yield Opened(grid, lambda name: virtual.site(name, studies), poll_s=0.05)

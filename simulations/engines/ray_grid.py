@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 # First of all, for it silences Ray and closes its ports while it imports it.
@@ -28,7 +28,7 @@ from simulations.engines.settings import OnRay
 
 _LOG = logging.getLogger("leukofed")
 _START_S = 120.0  # what a first process may take until it is up, on a busy machine
-_MARGIN_S = 1.0  # for which a site goes on after its deadline, so that the rounds see it first
+_LATE = "DeadlinePassed"
 
 
 @dataclass(eq=False)
@@ -37,15 +37,11 @@ class _Seat:
 
     process: Any
     work: Any
-    key: str | None = None  # of the message that it works on; None while it starts, or is idle
+    message: Message | None = None  # that it works on; None while it starts, or is idle
+    key: str = ""  # of that message
+    due: float = 0.0  # of the monotonic clock, in seconds
     is_up: bool = False
-
-
-@dataclass
-class _Asked:
-    message: Message
-    due: float  # of the monotonic clock, in seconds
-    is_stopped: bool = field(default=False)
+    is_late: bool = False  # and therefore being stopped
 
 
 class RayGrid(NodeGrid):
@@ -70,8 +66,7 @@ class RayGrid(NodeGrid):
             num_cpus=settings.cpus_per_site, num_gpus=settings.gpus_per_site, max_restarts=0
         )(Process)
         self._open_seat = ray.put(open_seat)
-        self._allowed_s = settings.deadline_s + _MARGIN_S
-        self._asked: dict[str, _Asked] = {}  # every message that has no reply yet
+        self._deadline_s = settings.deadline_s
         self._replies: dict[str, Message] = {}
         self._seats = [self._seat() for _ in range(min(seats, len(self._sites)))]
         self._wait_for_one()
@@ -85,15 +80,13 @@ class RayGrid(NodeGrid):
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Queue messages, hand out those for which a process is free, and return their ids."""
         ids = list(super().push_messages(messages))
-        due = time.monotonic() + self._allowed_s
-        self._asked |= {key: _Asked(self._queue[key], due) for key in ids}
         self._hand_out()
         return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the replies that have arrived, and keep the processes busy."""
         self._take_in()
-        self._stop_the_overdue()
+        self._stop_the_late()
         self._hand_out()
         return [self._replies.pop(key) for key in message_ids if key in self._replies]
 
@@ -121,54 +114,54 @@ class RayGrid(NodeGrid):
     def _settle(self, seat: _Seat) -> None:
         """Take what a process has brought, or note that it is lost."""
         work, seat.work = seat.work, None
-        key, seat.key = seat.key, None
+        message, seat.message = seat.message, None
+        error: Error | None = None
+        data = b""
         try:
             data = ray.get(work)
-        except RayTaskError as error:
-            self._fail(key, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(error.cause).__name__)
-            _LOG.error("a site failed; its reply is lost: %s", error)
-        except RayError as error:
-            self._seats.remove(seat)
-            if seat.is_up:
-                self._seats.append(self._seat())
-                self._fail(key, ErrorCode.CLIENT_APP_CRASHED, type(error).__name__)
-            elif not self._seats:
-                raise RunStopped(
-                    "no process of Ray could load what the sites need",
-                    fix="install the same leukofed on every machine of the cluster",
-                    local_detail=str(error),
-                ) from error
+        except RayTaskError as raised:
+            error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, type(raised.cause).__name__)
+            _LOG.error("a site failed; its reply is lost: %s", raised)
+        except RayError as lost:
+            self._replace(seat, lost)
+            error = Error(ErrorCode.CLIENT_APP_CRASHED, type(lost).__name__)
+            if seat.is_late:  # nothing is gained if it is asked again at once
+                error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, _LATE)
         else:
-            if key is not None:
-                message = self._asked.pop(key).message
-                self._replies[key] = Message(to_records(data), reply_to=message)
             seat.is_up = True
+        if message is not None:
+            self._replies[seat.key] = (
+                Message(error, reply_to=message)
+                if error is not None
+                else Message(to_records(data), reply_to=message)
+            )
 
-    def _fail(self, key: str | None, code: int, reason: str) -> None:
-        if key is None:
-            return
-        asked = self._asked.pop(key)
-        if asked.is_stopped:
-            code, reason = ErrorCode.MESSAGE_UNAVAILABLE, ""
-        self._replies[key] = Message(Error(code, reason), reply_to=asked.message)
+    def _replace(self, seat: _Seat, lost: RayError) -> None:
+        """Start another process in the place of one that is lost, if that one ever was up."""
+        self._seats.remove(seat)
+        if seat.is_up:
+            self._seats.append(self._seat())
+        elif not self._seats:
+            raise RunStopped(
+                "no process of Ray could load what the sites need",
+                fix="install the same leukofed on every machine of the cluster",
+                local_detail=str(lost),
+            ) from lost
 
-    def _stop_the_overdue(self) -> None:
-        """Free the processes of sites that are past their deadline; forget who is still queued."""
+    def _stop_the_late(self) -> None:
+        """End the processes of sites that are past their deadline."""
         now = time.monotonic()
-        overdue = {k for k, a in self._asked.items() if now > a.due and not a.is_stopped}
-        for key in overdue:
-            self._asked[key].is_stopped = True
-            if self._queue.pop(key, None) is not None:
-                self._fail(key, ErrorCode.MESSAGE_UNAVAILABLE, "")
         for seat in self._seats:
-            if seat.key in overdue:
+            if seat.message is not None and now > seat.due and not seat.is_late:
+                seat.is_late = True
                 ray.kill(seat.process)  # its work then ends with an error, and is settled
 
     def _hand_out(self) -> None:
         for seat in self._seats:
             if self._queue and seat.is_up and seat.work is None:
                 seat.key = next(iter(self._queue))  # the oldest
-                message = self._queue.pop(seat.key)
+                message = seat.message = self._queue.pop(seat.key)
+                seat.due = time.monotonic() + self._deadline_s
                 site = self._sites[message.metadata.dst_node_id]
                 seat.work = seat.process.answer.remote(site, from_records(message))
 

@@ -30,8 +30,8 @@ class OnRay(Strict):
     to. Null: Ray is started on this machine, for this run alone. On a cluster of several machines
     all folders must lie on a disk that every machine has."""
     deadline_s: float = Field(default=4 * 3600.0, gt=0)
-    """How long an exchange waits for a site at most, in seconds; a site that is not done then is
-    stopped, and is missing from this exchange only."""
+    """How long a site may compute for one answer, in seconds; what is not done then is stopped, and
+    the site is missing from this exchange only."""
 
     @model_validator(mode="after")
     def _can_be_shared_out(self) -> "OnRay":

@@ -117,7 +117,7 @@ class Federation:
         sites = {site: virtual.site(site, [study]) for site in study.sites}
         nodes = virtual.nodes(sites)
         watch = PlainProgress(Console(file=io.StringIO()))
-        engine = Opened(LoopbackGrid(nodes, faults), 60.0, 0.01, sites.__getitem__)
+        engine = Opened(LoopbackGrid(nodes, faults), sites.__getitem__, poll_s=0.01)
         trials = Trials(RunFolder(folder, "run"), engine, initial, watch)
         arm = Arm("federated", study)
         conduct = trials.train(arm)

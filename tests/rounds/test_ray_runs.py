@@ -32,9 +32,14 @@ from tests.support.small_scenario import run_small, write_scenario
 if find_spec("ray") is None:
     pytest.skip("Ray is not installed: pip install 'leukofed[ray]'", allow_module_level=True)
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Ray leaves its own files and processes for the collector to close.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 MANY = tuple(f"site-{number:02}" for number in range(1, 21))
-DEADLINE_S = 60.0
+DEADLINE_S = 30.0
 
 
 def ran(home: Path, engine: str) -> Path:
@@ -92,7 +97,7 @@ def test_of_twenty_sites_one_raises_and_one_sleeps_and_the_run_ends(tmp_path: Pa
     ):
         run_study(
             study, prepared.initial, run / "fronts.safetensors", RunFolder(run, "run"),
-            partial(Rounds, grid, deadline_s=DEADLINE_S, poll_s=0.05), watch, synthetic=True,
+            partial(Rounds, grid, deadline_s=3600.0, poll_s=0.05), watch, synthetic=True,
         )  # fmt: skip
     print(f"{time.monotonic() - began:.0f} s")
     verify_release(run / "release")
@@ -101,7 +106,7 @@ def test_of_twenty_sites_one_raises_and_one_sleeps_and_the_run_ends(tmp_path: Pa
     assert {e["site"] for e in lost} == {"site-03", "site-11"}
     why = {e["site"]: e["problem"] for e in lost}
     assert why["site-03"] == "no reply: its app failed (ZeroDivisionError)"
-    assert any(e["problem"].startswith("no reply within") for e in lost if e["site"] == "site-11")
+    assert why["site-11"] == "no reply: its app failed (DeadlinePassed)"
     exchanges = [e for e in events if e["event"] == "exchange"]
     others = [site for site in MANY if site not in why]
     assert all([s for s in e["accepted"] if s in others] == others for e in exchanges)
