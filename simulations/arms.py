@@ -16,7 +16,6 @@ from server.run_folder import RunFolder
 from simulations.engines.opened import Opened
 from simulations.scenario import POOLED
 
-
 DEADLINE_S = 24 * 3600.0  # an engine sees to it that nothing is late: nodes answer, or are stopped
 
 
