@@ -188,6 +188,7 @@ class Site:
         pulse: called between batches of any work; it may raise to stop the work.
         find: finds a study's examples.
         numerics: file of what was measured of this machine; None: the one in the site's state.
+        parts: keeps arrays that came down; virtual sites of one process share it.
     """
 
     def __init__(
@@ -201,6 +202,7 @@ class Site:
         *,
         find: Find = examine,
         numerics: Path | None = None,
+        parts: PartStore | None = None,
     ) -> None:
         self.config = config
         self.approved = approved
@@ -213,7 +215,7 @@ class Site:
         self._cache = cache or open_cache(config, approved)
         self._owns_cache = cache is None
         self.door = Door(config.state, config.name, config.limits)
-        self.parts = PartStore()
+        self.parts = parts or PartStore()
         self._benches: dict[str, Bench] = {}
 
     def close(self) -> None:

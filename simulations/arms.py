@@ -14,10 +14,10 @@ from server.phases import evaluation
 from server.progress import Watch
 from server.rounds import Rounds
 from server.run_folder import RunFolder
-from simulations.engines.inprocess import LoopbackGrid
+from simulations.engines.opened import Opened
 from simulations.scenario import POOLED
 
-DEADLINE_S = 24 * 3600.0  # nodes answer while they are asked: nothing is ever late
+DEADLINE_S = 24 * 3600.0  # an engine sees to it that nothing is late: nodes answer, or are stopped
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Trials:
     """The arms of one run: what they share, and how each is trained and evaluated."""
 
     folder: RunFolder
-    grid: LoopbackGrid
+    engine: Opened
     initial: InitialModel
     watch: Watch
 
@@ -111,6 +111,8 @@ class Trials:
         return conduct
 
     def _conduct(self, study: Study, name: str, start: Callable[[], State]) -> Conduct:
-        make_rounds = partial(Rounds, self.grid, deadline_s=DEADLINE_S)
+        make_rounds = partial(
+            Rounds, self.engine.grid, deadline_s=DEADLINE_S, poll_s=self.engine.poll_s
+        )
         watch = LabelledWatch(self.watch, name.removesuffix(".evaluation"))
         return open_conduct(self.folder, study, name, make_rounds, watch, start)

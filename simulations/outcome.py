@@ -57,9 +57,9 @@ def with_other_arms(federated: RunMetrics, outcome: Outcome) -> RunMetrics:
     return RunMetrics(**(dict(federated) | added))
 
 
-def environment(numerics: Numerics) -> dict[str, JsonValue]:
+def environment(numerics: Numerics, engine: str) -> dict[str, JsonValue]:
     """Describe the machine that both sides ran on, and how it computed."""
-    return {**machine(_SOFTWARE), **numerics.model_dump()}
+    return {**machine(_SOFTWARE), **numerics.model_dump(), "engine": engine}
 
 
 def _baseline(counts: SiteCounts, classes: tuple[str, ...]) -> Scores:

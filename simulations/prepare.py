@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from safetensors.numpy import save
 
 from client.data.cache import ActivationCache
@@ -12,7 +13,7 @@ from client.data.manifest import read_table
 from client.data.places import ImageFolder
 from client.data.splits import PARTS
 from client.site_config import Numerics
-from client.training.numerics import measured, settled_numerics
+from client.training.numerics import measured, settled_numerics, threads
 from common.digests import digest_file, digest_value
 from common.errors import ConfigError, DataError
 from common.initial_model import InitialModel, read_initial, write_initial
@@ -24,6 +25,7 @@ from common.study.schema import Study
 from common.whole_file import write_whole
 from common.yaml_file import dump_yaml
 from server.progress import Watch
+from simulations.engines.settings import OnRay
 from simulations.joined import joined_manifest
 from simulations.label_noise import with_noise
 from simulations.partition import partition, write_partition
@@ -171,11 +173,17 @@ def _virtual_sites(
     _check_parts(partitioned)
     if places.numerics is not None and not (path / "numerics.json").exists():
         write_whole(path / "numerics.json", places.numerics.read_bytes())
-    virtual = VirtualSites(path, partitioned, images, places.weights, cache, Numerics(), watch.work)
+    engine = scenario.engine
+    virtual = VirtualSites(
+        path, partitioned, images, places.weights, cache, Numerics(), watch.work,
+        apart=study.sites if isinstance(engine, OnRay) else (),
+    )  # fmt: skip
 
     def measure() -> Numerics:
         check_chains(study)  # a size too small for a backbone is told before it is timed
-        return measured(virtual.branches(study, places.weights), study.imaging.size)
+        most = engine.threads if isinstance(engine, OnRay) else torch.get_num_threads()
+        with threads(Numerics(threads=most)):
+            return measured(virtual.branches(study, places.weights), study.imaging.size)
 
     virtual.numerics = settled_numerics("auto", path / "numerics.json", measure)
     return virtual

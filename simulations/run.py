@@ -1,14 +1,16 @@
 """A scenario from its images to its report: every arm, the metrics, the page and the release."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 from client.data.cache import ActivationCache
 from client.data.manifest import read_table
+from client.site import Site
 from common.digests import digest_file, digest_value
-from common.initial_model import read_fronts
+from common.initial_model import InitialModel, read_fronts
 from common.study.schema import Study
 from server.conduct import Conduct
 from server.course import FEDERATED, finish
@@ -18,7 +20,7 @@ from server.run_folder import RunFolder, open_run
 from server.stopwatch import Stopwatch
 from simulations.arms import Trials, model_arms
 from simulations.baseline_arms import SiteCounts, colour_arm, probe_arm
-from simulations.engines.inprocess import LoopbackGrid
+from simulations.engines.opened import Opened, opened
 from simulations.outcome import Outcome, environment, with_other_arms
 from simulations.prepare import Places, Prepared, dataset, pinned, prepare
 from simulations.scenario import POOLED, ArmName, Scenario
@@ -79,7 +81,7 @@ def _run(
     told = partition_told(scenario, rows, prepared.virtual.images)
     conduct.record.write("partition", by=told.by, sha256=told.sha256)
     federated = federated_metrics(
-        conduct, prepared.initial, environment(prepared.virtual.numerics),
+        conduct, prepared.initial, environment(prepared.virtual.numerics, scenario.engine.name),
         name=scenario.name, synthetic=scenario.data.kind == "synthetic",
         seconds_total=stopwatch.seconds["total"],
     ).model_copy(update={"partition": told})  # fmt: skip
@@ -92,31 +94,45 @@ def _arms(
     study, virtual, initial = prepared.study, prepared.virtual, prepared.initial
     arms = model_arms(study, scenario.arms)
     studies = [study, *(arm.study for arm in arms)]
-    sites = {name: virtual.site(name, studies) for name in (*study.sites, POOLED)}
-    grid = LoopbackGrid(virtual.nodes(sites))
-    trials = Trials(folder, grid, initial, watch)
+    names = (*study.sites, POOLED)
     evaluated: dict[str, Conduct] = {}
     cohort = list(study.sites)
-    for arm in arms:  # the federated one first
-        if not {*arm.study.sites} <= {*cohort, POOLED}:
-            watch.note(f"{arm.name} is left out: this site took no part in the federated run")
-            continue
-        with stopwatch.lap(arm.name):
-            evaluated[arm.name] = trials.evaluate(study, arm, trials.train(arm))
-        cohort = evaluated[FEDERATED].cohort
-    baselines: dict[str, SiteCounts] = {}
-    own = {name: sites[name] for name in cohort}
-    counts: dict[ArmName, Callable[[], SiteCounts]] = {
-        "linear_probe": partial(probe_arm, own, study, initial),
-        "colour_only": partial(colour_arm, own, study),
-    }
-    for name, count in counts.items():
-        if name in scenario.arms:
-            with stopwatch.lap(name):
-                watch.phase(name.replace("_", " "), 1)
-                baselines[name] = count()
+    with opened(scenario.engine, virtual, names, studies, watch) as engine:
+        trials = Trials(folder, engine, initial, watch)
+        for arm in arms:  # the federated one first
+            if not {*arm.study.sites} <= {*cohort, POOLED}:
+                watch.note(f"{arm.name} is left out: this site took no part in the federated run")
+                continue
+            with stopwatch.lap(arm.name):
+                evaluated[arm.name] = trials.evaluate(study, arm, trials.train(arm))
+            cohort = evaluated[FEDERATED].cohort
+    baselines = _baselines(scenario, study, initial, engine, cohort, stopwatch, watch)
     seconds = {name: s for name, s in stopwatch.seconds.items() if name != "total"}
     return Outcome(evaluated, baselines, seconds)
+
+
+def _baselines(
+    scenario: Scenario,
+    study: Study,
+    initial: InitialModel,
+    engine: Opened,
+    cohort: Sequence[str],
+    stopwatch: Stopwatch,
+    watch: Watch,
+) -> dict[str, SiteCounts]:
+    counts: dict[ArmName, Callable[[Mapping[str, Site]], SiteCounts]] = {
+        "linear_probe": partial(probe_arm, study=study, initial=initial),
+        "colour_only": partial(colour_arm, study=study),
+    }
+    wanted = {name: count for name, count in counts.items() if name in scenario.arms}
+    baselines: dict[str, SiteCounts] = {}
+    with ExitStack() as stack:
+        own = {name: stack.enter_context(closing(engine.site(name))) for name in cohort if wanted}
+        for name, count in wanted.items():
+            with stopwatch.lap(name):
+                watch.phase(name.replace("_", " "), 1)
+                baselines[name] = count(own)
+    return baselines
 
 
 def _tidy(checkpoints: Path) -> None:

@@ -13,6 +13,7 @@ from common.study.schema import SiteName, Study, load_study
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
 from simulations.division import ByFile, Partition
+from simulations.engines.settings import Engine, InProcess
 from simulations.label_noise import LabelNoise
 from simulations.shift import Shift
 from simulations.synthetic import SyntheticSettings
@@ -85,6 +86,9 @@ class Scenario(Strict):
     """By site: which of its training labels are wrong."""
     arms: tuple[ArmName, ...] = ARM_NAMES
     """Ways to come to a classifier, to be compared."""
+    engine: Engine = InProcess()
+    """Where the virtual sites compute. It is no part of the scenario's digest: a run may go on
+    with another engine."""
 
     @model_validator(mode="after")
     def _has_something_to_compare(self) -> "Scenario":
@@ -94,11 +98,11 @@ class Scenario(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the scenario with every default filled in.
+        """SHA-256, in hex, of the scenario with every default filled in, but for its engine.
 
         A partition's file counts by what it holds, not by its name.
         """
-        told = self.model_dump(mode="json")
+        told = self.model_dump(mode="json", exclude={"engine"})
         if isinstance(self.partition, ByFile):
             told["partition"]["file"] = digest_file(Path(self.partition.file))
         return digest_value(told)

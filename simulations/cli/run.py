@@ -44,6 +44,12 @@ from common.commands import plain_errors
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Compute as another run did, by its numerics.json, to repeat its bits.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["inprocess", "ray"]),
+    help="Where the sites compute: one after another in this process, or several at once on Ray.  "
+    "[default: the scenario's]",
+)
 @click.option("--fresh", is_flag=True, help="Start over; do not go on with an unfinished run.")
 @plain_errors
 def run(
@@ -54,6 +60,7 @@ def run(
     cache: Path | None,
     cache_gb: float,
     numerics: Path | None,
+    engine: str | None,
     fresh: bool,
 ) -> None:
     """Run SCENARIO, a file or the name of one that ships with leukofed.
@@ -66,13 +73,16 @@ def run(
     Examples:
       leukofed-sim run synthetic
       leukofed-sim run taleqani-3-sites --data DIR --weights DIR
+      leukofed-sim run synthetic --engine ray
     """  # noqa: D301 - click reads \b as "do not wrap"
     from server.progress import progress_for
+    from simulations.engines.settings import with_engine
     from simulations.prepare import Places
     from simulations.run import simulate
     from simulations.scenario import load_scenario
 
     found, study = load_scenario(scenario)
+    found = found.model_copy(update={"engine": with_engine(found.engine, engine)})
     console = Console()
     if found.data.kind == "synthetic":
         console.print("Images are generated: figures of this run say nothing about patients.")

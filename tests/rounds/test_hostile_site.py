@@ -23,6 +23,7 @@ from server.progress import PlainProgress
 from server.run_folder import RunFolder
 from simulations.arms import Arm, Trials
 from simulations.engines.inprocess import Fault, LoopbackGrid
+from simulations.engines.opened import Opened
 from simulations.partition import partition, write_partition
 from simulations.scenario import SyntheticData, load_scenario
 from simulations.synthetic import write_dataset
@@ -113,9 +114,11 @@ class Federation:
             lambda *work: None,
         )  # fmt: skip
         initial: InitialModel = initial_model(study, virtual.branches(study, None))
-        nodes = virtual.nodes({site: virtual.site(site, [study]) for site in study.sites})
+        sites = {site: virtual.site(site, [study]) for site in study.sites}
+        nodes = virtual.nodes(sites)
         watch = PlainProgress(Console(file=io.StringIO()))
-        trials = Trials(RunFolder(folder, "run"), LoopbackGrid(nodes, faults), initial, watch)
+        engine = Opened(LoopbackGrid(nodes, faults), sites.__getitem__, poll_s=0.01)
+        trials = Trials(RunFolder(folder, "run"), engine, initial, watch)
         arm = Arm("federated", study)
         conduct = trials.train(arm)
         evaluated = trials.evaluate(study, arm, conduct)
