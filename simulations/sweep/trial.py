@@ -1,0 +1,150 @@
+"""One study of a sweep: trained by all sites, and judged by their validation images alone.
+
+The test images are asked for by nobody: no site is sent that request.
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from client.data.cache import ActivationCache
+from common.digests import digest_file, digest_value
+from common.errors import CorruptFile
+from common.figures import Number
+from common.statistics import metrics as measure
+from common.study.schema import Study
+from common.study.strict import Strict
+from common.whole_file import write_whole
+from server.course import FEDERATED
+from server.outcome import total_counts
+from server.phases import evaluation
+from server.progress import Watch
+from server.run_folder import RunFolder
+from server.stopwatch import Stopwatch
+from simulations.arms import Arm, LabelledWatch, Trials
+from simulations.engines.inprocess import LoopbackGrid
+from simulations.prepare import Places, dataset, pinned, prepare
+from simulations.scenario import Scenario
+
+_SCORE = "validation.json"  # written last: a folder that holds it is done
+_KEPT = {_SCORE, "record.jsonl", "study.yaml", "manifest.csv", "numerics.json", "log.txt"}
+
+
+class ValidationScore(Strict):
+    """What a study reached on the validation images of all sites."""
+
+    macro_f1: Number
+    """Mean F1 over the classes that occurred (booster)."""
+    log_loss: Number
+    """Mean negative log-likelihood, in nats, at the temperature chosen on the same images."""
+    accuracy: Number
+    """Share of right predictions (booster)."""
+    softmax_macro_f1: Number
+    """Of the softmax head that the booster replaces."""
+    softmax_log_loss: Number
+    """Of the same head."""
+    examples: int = Field(ge=0)
+    """Validation images."""
+    seconds: float = Field(ge=0)
+    """Wall-clock seconds that it took, over all processes that worked on it."""
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What a lower value of is better: by macro F1, equals by log-loss; unmeasured is last."""
+        worst = float("inf")
+        return (
+            worst if self.macro_f1 is None else -self.macro_f1,
+            worst if self.log_loss is None else self.log_loss,
+        )
+
+
+def identity(scenario: Scenario, study: Study, places: Places, manifest: Path) -> str:
+    """Return the digest of all that a study's score depends on.
+
+    Args:
+        scenario: its data and partition matter, its arms do not.
+        study: what is run.
+        places: weights and numerics.
+        manifest: of the whole dataset.
+    """
+    how = scenario.model_dump(mode="json", exclude={"name", "study", "settings", "arms"})
+    numerics = None if places.numerics is None else digest_file(places.numerics)
+    return digest_value([how, pinned(study, places).digest, digest_file(manifest), numerics])
+
+
+def read_score(folder: Path) -> ValidationScore | None:
+    """Read what an earlier trial came to; None: it is not done.
+
+    Raises:
+        CorruptFile: it cannot be read.
+    """
+    try:
+        return ValidationScore.model_validate_json((folder / _SCORE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise CorruptFile(
+            "the score of an earlier trial cannot be read",
+            fix="delete its folder; it is tried anew",
+            local_detail=str(folder),
+        ) from error
+
+
+def run_trial(
+    scenario: Scenario, study: Study, places: Places, folder: Path, watch: Watch, label: str
+) -> ValidationScore:
+    """Train a study and count its predictions on the validation images, or go on with it.
+
+    Args:
+        scenario: data and partition; its arms are not run.
+        study: what is tried.
+        places: where to read; `places.out` is not used.
+        folder: of this trial; what it no longer needs is removed from it at the end.
+        watch: shows progress.
+        label: begins what is shown.
+
+    Raises:
+        LeukofedError: the scenario, its data or its weights are unfit, or a quorum is missed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run = RunFolder(folder, folder.name)
+    shown = LabelledWatch(watch, label)
+    cache = ActivationCache(places.cache, int(places.cache_gb * 1e9))
+    stopwatch = Stopwatch(folder / "seconds.json")
+    try:
+        with run.locked(), stopwatch.lap("total"):
+            manifest = dataset(scenario, places, watch)
+            study = pinned(study, replace(places, out=folder))
+            made = prepare(scenario, study, places, folder, manifest, cache, shown)
+            sites = {name: made.virtual.site(name, [made.study]) for name in made.study.sites}
+            trials = Trials(run, LoopbackGrid(made.virtual.nodes(sites)), made.initial, shown)
+            conduct = trials.train(Arm(FEDERATED, made.study))
+            evaluation.run(conduct, ("validation",))
+    finally:
+        cache.close()
+    counts = total_counts(conduct, "validation")
+    booster, softmax = counts["booster"], counts["softmax"]
+    score = ValidationScore(
+        macro_f1=float(measure.macro(measure.f1(booster.confusion))),
+        log_loss=measure.log_loss(booster),
+        accuracy=float(measure.accuracy(booster.confusion)),
+        softmax_macro_f1=float(measure.macro(measure.f1(softmax.confusion))),
+        softmax_log_loss=measure.log_loss(softmax),
+        examples=booster.examples,
+        seconds=stopwatch.seconds["total"],
+    )
+    write_whole(folder / _SCORE, f"{score.model_dump_json(indent=1)}\n".encode())
+    _tidy(folder)
+    return score
+
+
+def _tidy(folder: Path) -> None:
+    """Keep of a finished trial its score, its study and its record."""
+    for path in folder.iterdir():
+        if path.name not in _KEPT:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
