@@ -4,7 +4,7 @@ The test images are asked for by nobody: no site is sent that request.
 """
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -25,11 +25,20 @@ from server.run_folder import RunFolder
 from server.stopwatch import Stopwatch
 from simulations.arms import Arm, LabelledWatch, Trials
 from simulations.engines.inprocess import LoopbackGrid
-from simulations.prepare import Places, dataset, pinned, prepare
+from simulations.prepare import Places, pinned, prepare
 from simulations.scenario import Scenario
 
 _SCORE = "validation.json"  # written last: a folder that holds it is done
 _KEPT = {_SCORE, "record.jsonl", "study.yaml", "manifest.csv", "numerics.json", "log.txt"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial that is to be run."""
+
+    study: Study
+    folder: Path
+    label: str  # begins what is shown of it
 
 
 class ValidationScore(Strict):
@@ -93,30 +102,29 @@ def read_score(folder: Path) -> ValidationScore | None:
 
 
 def run_trial(
-    scenario: Scenario, study: Study, places: Places, folder: Path, watch: Watch, label: str
+    scenario: Scenario, task: Task, places: Places, manifest: Path, watch: Watch
 ) -> ValidationScore:
     """Train a study and count its predictions on the validation images, or go on with it.
 
     Args:
         scenario: data and partition; its arms are not run.
-        study: what is tried.
-        places: where to read; `places.out` is not used.
-        folder: of this trial; what it no longer needs is removed from it at the end.
+        task: what is tried; what its folder no longer needs is removed at the end.
+        places: where to read.
+        manifest: of the whole dataset.
         watch: shows progress.
-        label: begins what is shown.
 
     Raises:
         LeukofedError: the scenario, its data or its weights are unfit, or a quorum is missed.
     """
+    folder = task.folder
     folder.mkdir(parents=True, exist_ok=True)
     run = RunFolder(folder, folder.name)
-    shown = LabelledWatch(watch, label)
+    shown = LabelledWatch(watch, task.label)
     cache = ActivationCache(places.cache, int(places.cache_gb * 1e9))
     stopwatch = Stopwatch(folder / "seconds.json")
     try:
         with run.locked(), stopwatch.lap("total"):
-            manifest = dataset(scenario, places, watch)
-            study = pinned(study, replace(places, out=folder))
+            study = pinned(task.study, places)
             made = prepare(scenario, study, places, folder, manifest, cache, shown)
             sites = {name: made.virtual.site(name, [made.study]) for name in made.study.sites}
             trials = Trials(run, LoopbackGrid(made.virtual.nodes(sites)), made.initial, shown)
