@@ -19,6 +19,7 @@ ArmName = Literal["federated", "local_only", "pooled", "linear_probe", "colour_o
 ARM_NAMES: tuple[ArmName, ...] = (
     "federated", "local_only", "pooled", "linear_probe", "colour_only",
 )  # fmt: skip
+ExportFormat = Literal["tensorboard", "mlflow", "csv", "parquet"]
 POOLED = "pooled"
 """The site of the arm that trains on all sites' images in one place."""
 _FIX = "correct these keys; configs/scenarios/ holds examples"
@@ -101,6 +102,8 @@ class Scenario(Strict):
     """How the images are divided among the study's sites."""
     arms: tuple[ArmName, ...] = ARM_NAMES
     """Ways to come to a classifier, to be compared."""
+    exports: tuple[ExportFormat, ...] = ()
+    """Forms in which the run's records are written at its end, to `exports/` in its folder."""
 
     @model_validator(mode="after")
     def _has_something_to_compare(self) -> "Scenario":
@@ -110,8 +113,8 @@ class Scenario(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the scenario with every default filled in."""
-        return digest_value(self.model_dump(mode="json"))
+        """SHA-256, in hex, of what the scenario computes, with every default filled in."""
+        return digest_value(self.model_dump(mode="json", exclude={"exports"}))
 
 
 def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:

@@ -78,7 +78,7 @@ def identity(scenario: Scenario, study: Study, places: Places, manifest: Path) -
         places: weights and numerics.
         manifest: of the whole dataset.
     """
-    how = scenario.model_dump(mode="json", exclude={"name", "study", "settings", "arms"})
+    how = scenario.model_dump(mode="json", exclude={"name", "study", "settings", "arms", "exports"})
     numerics = None if places.numerics is None else digest_file(places.numerics)
     return digest_value([how, pinned(study, places).digest, digest_file(manifest), numerics])
 
