@@ -46,6 +46,5 @@ NUMERICS = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Compute as another run did, by its numerics.json, to repeat its bits.",
 )
-RUNS = click.argument(
-    "runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+# Files among them, as `runs/*` may name, are told of like folders that hold no run.
+RUNS = click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))

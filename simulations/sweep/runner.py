@@ -70,9 +70,7 @@ def run_tasks(
     return _beside(scenario, tasks, places, manifest, jobs, watch)
 
 
-def _here(
-    scenario: Scenario, task: Task, places: Places, manifest: Path, watch: Watch
-) -> Outcome:
+def _here(scenario: Scenario, task: Task, places: Places, manifest: Path, watch: Watch) -> Outcome:
     try:
         return Outcome(run_trial(scenario, task, places, manifest, watch))
     except LeukofedError as error:

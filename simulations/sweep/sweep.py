@@ -105,9 +105,7 @@ def sweep(
         if eta is not None and place + 1 < len(divisors):
             kept = ranked[: max(1, len(running) // eta)]
             running = sorted((trial.candidate for trial in kept), key=lambda one: one.number)
-            watch.note(
-                f"{len(trials)} studies with 1/{divisor} of the rounds: {len(kept)} go on"
-            )
+            watch.note(f"{len(trials)} studies with 1/{divisor} of the rounds: {len(kept)} go on")
     return sorted(found, key=lambda trial: trial.rank)
 
 
