@@ -40,8 +40,8 @@ def export(runs: tuple[Path, ...], formats: tuple["ExportFormat", ...], out: Pat
     \b
     Examples:
       leukofed-sim export runs/latest --to csv --to parquet
-      leukofed-sim export runs/synthetic-* --to tensorboard && tensorboard --logdir exports/tensorboard
-      leukofed-sim export runs/latest --to mlflow
+      leukofed-sim export runs/synthetic-* --to tensorboard
+      tensorboard --logdir exports/tensorboard
     """  # noqa: D301 - click reads \b as "do not wrap"
     from simulations.exports.export import export_run
 

@@ -41,7 +41,7 @@ def write_parquet(tables: Sequence[Table], folder: Path) -> None:
 
 def _write_columns(tables: Sequence[Table], folder: Path) -> None:
     rows = [
-        {"table": table.name, "column": name, "meaning": " ".join((field.description or "").split())}
+        {"table": table.name, "column": name, "meaning": _meaning(field.description)}
         for table in tables
         for name, field in table.kind.model_fields.items()
     ]  # fmt: skip
@@ -54,6 +54,10 @@ def _csv(columns: list[str], rows: Sequence[dict[str, Any]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
+
+
+def _meaning(description: str | None) -> str:
+    return " ".join((description or "").split())
 
 
 def _kind(annotation: Any) -> type:

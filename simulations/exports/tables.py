@@ -255,7 +255,11 @@ def _exchanges(run: str, events: Events) -> Iterator[ExchangeRow]:
 def _losses(metrics: RunMetrics) -> Iterator[LossRow]:
     for phase, points in metrics.curves.items():
         for point in points:
-            yield LossRow(phase=phase, **dict(point))
+            yield LossRow(
+                phase=phase, round=point.round, stage=point.stage, loss=point.loss,
+                validation_loss=point.validation_loss,
+                validation_accuracy=point.validation_accuracy,
+            )  # fmt: skip
 
 
 def _classified(metrics: RunMetrics) -> Iterator[tuple[str, ClassifierName | str, Scores]]:
@@ -301,8 +305,11 @@ def _summed(arm: str, classifier: str, site: str, part: str, summed: Summary) ->
 def _classes(metrics: RunMetrics) -> Iterator[ClassRow]:
     for arm, classifier, scores in _classified(metrics):
         for label, found in scores.per_class.items():
-            figures = {name: value for name, value in dict(found).items() if name != "roc"}
-            yield ClassRow(arm=arm, classifier=classifier, label=label, **figures)
+            yield ClassRow(
+                arm=arm, classifier=classifier, label=label, examples=found.examples,
+                sensitivity=found.sensitivity, specificity=found.specificity,
+                precision=found.precision, f1=found.f1, auc=found.auc,
+            )  # fmt: skip
 
 
 def _confusion(metrics: RunMetrics) -> Iterator[ConfusionRow]:

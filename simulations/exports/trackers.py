@@ -1,4 +1,4 @@
-"""A run for TensorBoard and for MLflow: its losses and costs by round, its figures, its settings."""
+"""A run for TensorBoard and for MLflow: losses and costs by round, figures, settings."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -14,6 +14,7 @@ from common.errors import RunStopped
 from common.metrics import RunMetrics
 from common.whole_file import write_whole
 from server.report.rows import arm_rows
+from server.report.words import UNKNOWN
 from simulations.sweep.picture import draw
 from simulations.sweep.sweep import Trial
 
@@ -140,4 +141,4 @@ def _short(field: str) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return UNKNOWN if value is None else f"{value:.4f}"

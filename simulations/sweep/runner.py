@@ -144,13 +144,16 @@ def _work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     task.folder.mkdir(parents=True, exist_ok=True)
     problem = ""
-    with (task.folder / _LOG).open("a", encoding="utf-8") as log:
-        with redirect_stdout(log), redirect_stderr(log):
-            try:
-                with PlainProgress(Console(file=log, width=100)) as watch:
-                    run_trial(scenario, task, places, manifest, watch)
-            except LeukofedError as error:
-                print(error, error.local_detail, sep="\n", file=sys.stderr)
-                problem = error.problem
-            writer.send(problem)
-            writer.close()
+    with (
+        (task.folder / _LOG).open("a", encoding="utf-8") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        try:
+            with PlainProgress(Console(file=log, width=100)) as watch:
+                run_trial(scenario, task, places, manifest, watch)
+        except LeukofedError as error:
+            print(error, error.local_detail, sep="\n", file=sys.stderr)
+            problem = error.problem
+        writer.send(problem)
+        writer.close()
