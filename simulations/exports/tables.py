@@ -322,18 +322,18 @@ def _confusion(metrics: RunMetrics) -> Iterator[ConfusionRow]:
 
 
 def _phases(metrics: RunMetrics) -> Iterator[PhaseRow]:
-    costs = {
-        "bytes_down": metrics.bytes_down, "bytes_up": metrics.bytes_up, "seconds": metrics.seconds
-    }  # fmt: skip
+    down, up, seconds = metrics.bytes_down, metrics.bytes_up, metrics.seconds
     places = dict.fromkeys(
         (phase, site)
-        for by_phase in costs.values()
-        for phase, by_site in by_phase.items()
+        for costs in (down, up, seconds)
+        for phase, by_site in costs.items()
         for site in by_site
     )
     for phase, site in places:
-        found = {name: by_phase.get(phase, {}).get(site) for name, by_phase in costs.items()}
-        yield PhaseRow(phase=phase, site=site, **found)
+        yield PhaseRow(
+            phase=phase, site=site, bytes_down=down.get(phase, {}).get(site),
+            bytes_up=up.get(phase, {}).get(site), seconds=seconds.get(phase, {}).get(site),
+        )  # fmt: skip
 
 
 def _attendance(metrics: RunMetrics) -> Iterator[AttendanceRow]:

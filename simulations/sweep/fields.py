@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 import yaml
@@ -89,9 +90,7 @@ def varied(study: Study, values: Mapping[str, JsonValue]) -> tuple[Study, dict[s
     document = deepcopy(study.model_dump(mode="json"))
     for field, value in values.items():
         *way, last = _steps(document, field)
-        place = document
-        for step in way:
-            place = place[step]
+        place: Any = _at(document, way)
         place[last] = value
     try:
         found = Study.model_validate(document)
@@ -125,7 +124,7 @@ def fields_of(document: JsonValue, path: str = "") -> Iterator[str]:
 
 def _steps(document: JsonValue, field: str) -> list[str | int]:
     """Return the keys and numbers that lead to a field."""
-    place, steps = document, []
+    place, steps = document, list[str | int]()
     for step in field.split("."):
         if isinstance(place, dict) and step in place:
             steps.append(step)
