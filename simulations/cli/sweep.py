@@ -104,7 +104,6 @@ def sweep(
     jobs = min(most_jobs() if jobs is None else jobs, len(tried))
     console.print(f"{len(tried)} studies, {jobs} at a time.", highlight=False)
     places = Places(data, weights, out, cache or out / "cache", cache_gb, numerics)
-    folder, others = None, 0
     try:
         with progress_for(console) as watch:
             places = sweeping.same_numerics(study, places, jobs, watch)
@@ -112,8 +111,7 @@ def sweep(
                 found, tried, places, watch, eta=eta if halving else None, jobs=jobs
             )
             account.write_account(trials, found.name, out)
-            if final:
-                folder, others = sweeping.final(found, trials[0].candidate, places, watch)
+            tested = sweeping.final(found, trials[0].candidate, places, watch) if final else None
     except KeyboardInterrupt:
         raise click.ClickException(
             "stopped; nothing that was finished is lost.\n  To go on: give the same command again."
@@ -121,8 +119,11 @@ def sweep(
     click.echo("\n".join(account.table(trials)))
     click.echo(account.chosen(trials))
     click.echo(f"table:   {out / 'sweep.csv'}\npicture: {out / 'sweep.png'}")
-    if folder is None:
-        click.echo("The test part was not looked at. Add --final to run the best once and see it.")
+    if tested is None:
+        click.echo(
+            "No site was asked about its test images: --final runs the best once and shows them."
+        )
         return
+    folder, others = tested
     click.echo(account.revealed(load_metrics(folder.path / "metrics.json"), others))
     click.echo(f"report:  {folder.report}")

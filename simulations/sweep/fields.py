@@ -97,9 +97,9 @@ def varied(study: Study, values: Mapping[str, JsonValue]) -> tuple[Study, dict[s
     except ValidationError as error:
         told = ", ".join(f"{field}={value}" for field, value in values.items())
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
+            ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))
             for fault in error.errors()
-        )
+        ).replace("Value error, ", "")
         raise ConfigError(
             f"no study can have {told}: {faults}",
             fix="correct the values; docs/study.md tells what each field allows",
@@ -156,16 +156,17 @@ def _name(entry: JsonValue, number: int) -> str:
 def _unknown(document: JsonValue, field: str) -> ConfigError:
     known = list(fields_of(document))
     last = field.rpartition(".")[2]
-    ends = {path.rpartition(".")[2] for path in known}
-    likely = set(get_close_matches(last, ends, n=3, cutoff=0.6))
+    alike = {last, *get_close_matches(last, {path.rpartition(".")[2] for path in known}, n=3)}
     # A field that ends alike may stand elsewhere; a path that reads alike may end otherwise.
-    near = [path for path in known if path.rpartition(".")[2] in likely | {last}]
-    near += [path for path in known if path.rpartition(".")[2].split("_")[-1] == last]
-    ranked = get_close_matches(field, {*near, *known}, n=3, cutoff=0.5)
-    found = list(dict.fromkeys([*ranked, *get_close_matches(field, near, n=3, cutoff=0.0)]))[:4]
+    near = [path for path in known if alike & {(end := path.rpartition(".")[2]), _word(end)}]
+    found = [*get_close_matches(field, near, n=3, cutoff=0), *get_close_matches(field, known)]
     return ConfigError(
         f"the study has no field {field}",
-        fix=f"did you mean {', '.join(found)}? docs/study.md lists all of them"
+        fix=f"did you mean {', '.join(dict.fromkeys(found))}? docs/study.md lists all of them"
         if found
         else "see docs/study.md for the fields",
     )
+
+
+def _word(name: str) -> str:
+    return name.rpartition("_")[2]

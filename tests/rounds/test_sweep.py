@@ -47,7 +47,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
 
 def test_halving_then_final(swept: Swept) -> None:
     shown = swept.sweep("--halving")
-    assert "The test part was not looked at." in shown
+    assert "No site was asked about its test images" in shown
     assert "2 studies with 1/2 of the rounds: 1 go on" in shown
     folders = sorted((swept.out / "trials").iterdir())
     assert len(folders) == 3

@@ -91,9 +91,8 @@ def test_parquet_holds_what_csv_holds_with_types(run: Path, tmp_path: Path) -> N
         ]
         assert written == read(plain / f"{table.name}.csv")
     kinds = parquet.read_schema(typed / "exchanges.parquet")
-    assert [str(kinds.field(name).type) for name in ("site", "round", "accepted", "work_seconds")]
-    assert str(kinds.field("work_seconds").type) == "double"
-    assert str(kinds.field("accepted").type) == "bool"
+    found = [str(kinds.field(name).type) for name in ("site", "round", "accepted", "work_seconds")]
+    assert found == ["string", "int64", "bool", "double"]
 
 
 def test_tensorboard_reads_the_losses_by_round(run: Path, tmp_path: Path) -> None:
@@ -108,7 +107,7 @@ def test_tensorboard_reads_the_losses_by_round(run: Path, tmp_path: Path) -> Non
     points = METRICS.curves["fusion"]
     assert [event.step for event in losses] == [point.round for point in points]
     assert [event.value for event in losses] == pytest.approx([point.loss for point in points])
-    assert losses[0].wall_time < losses[1].wall_time
+    assert 0 < losses[0].wall_time <= losses[1].wall_time
     sent = found.Scalars("bytes_up/fusion/north")
     assert [event.value for event in sent] == [20.0, 40.0]  # both exchanges of each round
     (reached,) = found.Scalars("test_macro_f1/federated/booster/all")
