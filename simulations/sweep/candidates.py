@@ -10,9 +10,10 @@ from common.errors import ConfigError
 from common.seeds import stream
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
 from common.study.schema import Study
+from common.study.strict import Strict
 from simulations.sweep.fields import Axis, Range, varied
 
-_TRAINING = {
+_TRAINING: Mapping[type[Strict], tuple[str, ...]] = {
     BackbonesPhase: ("head_rounds", "tail_rounds"),
     FusionPhase: ("rounds",),
     BoosterPhase: ("rounds",),
