@@ -10,6 +10,9 @@ from simulations.cli.main import main as sim_command
 from tests.support.metrics_builder import build_metrics, federated_alone, with_losses
 
 
+METRICS = build_metrics()
+
+
 def call(*words: object) -> Any:
     return CliRunner().invoke(sim_command, ["report", *map(str, words)])
 
@@ -19,8 +22,8 @@ def runs(tmp_path: Path) -> Path:
     """Write a finished run of the bench, one of a federation, and one that is not finished."""
     folder = tmp_path / "runs"
     metrics = {
-        "bench-1": build_metrics(),
-        "hospitals-1": with_losses(federated_alone(build_metrics(name="a <b>"))),
+        "bench-1": METRICS,
+        "hospitals-1": with_losses(federated_alone(METRICS)).model_copy(update={"name": "a <b>"}),
     }
     for name in ("bench-1", "hospitals-1", "cut-off"):
         (folder / name).mkdir(parents=True)
@@ -40,7 +43,7 @@ def test_a_report_is_written_again_as_it_was(runs: Path) -> None:
     assert done.exit_code == 0
     assert done.output == f"bench-1: {runs / 'bench-1' / 'report.html'}\n"
     written = (runs / "bench-1" / "report.html").read_text(encoding="utf-8")
-    assert written == render_report(build_metrics())
+    assert written == render_report(METRICS)
     assert not (runs / "index.html").exists()
 
 
@@ -57,7 +60,7 @@ def test_several_runs_are_listed_each_once(runs: Path, tmp_path: Path) -> None:
     assert "a &lt;b&gt;" in page
     assert "incomplete" in page
     assert "2 rounds are over" in page
-    assert f"{build_metrics().arms.federated.macro_f1:.3f}" in page
+    assert f"{METRICS.arms.federated.macro_f1:.3f}" in page
 
     call(runs / "bench-1", "--index", tmp_path / "pages" / "all.html")
     page = (tmp_path / "pages" / "all.html").read_text(encoding="utf-8")
