@@ -1,10 +1,11 @@
 """A run for TensorBoard and for MLflow: losses and costs by round, figures, settings."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from common.metrics import RunMetrics
 from simulations.exports.tables import (
@@ -70,11 +71,11 @@ def write_tensorboard(run: str, metrics: RunMetrics, tables: Sequence[Table], fo
     own = folder / run
     for earlier in own.glob("events.out.tfevents.*"):
         earlier.unlink()
-    with SummaryWriter(str(own)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(own)) as writer:
         for point in points(tables):
-            writer.add_scalar(point.name, point.value, point.step, point.seconds)  # type: ignore[no-untyped-call]
+            writer.add_scalar(point.name, point.value, point.step, point.seconds)
         text = "".join(f"    {row.field}: {row.value}\n" for row in settings(metrics.settings))
-        writer.add_text("study", text)  # type: ignore[no-untyped-call]
+        writer.add_text("study", text)
 
 
 def write_mlflow(run: str, metrics: RunMetrics, tables: Sequence[Table], folder: Path) -> None:
@@ -82,8 +83,8 @@ def write_mlflow(run: str, metrics: RunMetrics, tables: Sequence[Table], folder:
 
     An earlier export of the same run is replaced.
     """
-    # The store is whole, but no longer worked on, and MLflow asks whether that is known. Its
-    # database would need newer SQLAlchemy than it is itself ready for.
+    # The store is complete, but no longer worked on, and MLflow asks whether that is known. Its
+    # database warns under the SQLAlchemy that comes with Flower.
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     from mlflow.entities import Metric, Param
     from mlflow.tracking import MlflowClient
@@ -110,7 +111,7 @@ def write_mlflow(run: str, metrics: RunMetrics, tables: Sequence[Table], folder:
     client.set_terminated(made.info.run_id, end_time=ended)
 
 
-def _tags(metrics: RunMetrics) -> Mapping[str, str]:
+def _tags(metrics: RunMetrics) -> dict[str, Any]:
     return {
         "study": metrics.study_digest,
         "synthetic": str(metrics.synthetic).lower(),

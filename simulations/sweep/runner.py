@@ -103,8 +103,9 @@ def _beside(
                 process.start()
                 writer.close()
                 running[process.sentinel] = (process, reader, number, slot)
-            for sentinel in wait(list(running)):
-                process, reader, number, slot = running.pop(int(sentinel))  # type: ignore[call-overload]
+            ended = wait(list(running))
+            for sentinel in [one for one in running if one in ended]:
+                process, reader, number, slot = running.pop(sentinel)
                 found[number] = _ended(process, reader, tasks[number])
                 free.append(slot)
                 if found[number].problem:

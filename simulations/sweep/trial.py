@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from client.data.cache import ActivationCache
+from common.asks import Part
 from common.digests import digest_file, digest_value
 from common.errors import CorruptFile
 from common.figures import Number
@@ -28,6 +29,7 @@ from simulations.engines.inprocess import LoopbackGrid
 from simulations.prepare import Places, pinned, prepare
 from simulations.scenario import Scenario
 
+_JUDGED_BY: tuple[Part, ...] = ("validation",)
 _SCORE = "validation.json"  # written last: a folder that holds it is done
 _KEPT = {_SCORE, "record.jsonl", "study.yaml", "manifest.csv", "numerics.json", "log.txt"}
 
@@ -129,7 +131,7 @@ def run_trial(
             sites = {name: made.virtual.site(name, [made.study]) for name in made.study.sites}
             trials = Trials(run, LoopbackGrid(made.virtual.nodes(sites)), made.initial, shown)
             conduct = trials.train(Arm(FEDERATED, made.study))
-            evaluation.run(conduct, ("validation",))
+            evaluation.run(conduct, _JUDGED_BY)
     finally:
         cache.close()
     counts = total_counts(conduct, "validation")

@@ -9,7 +9,6 @@ from server.report.page import render_report
 from simulations.cli.main import main as sim_command
 from tests.support.metrics_builder import build_metrics, federated_alone, with_losses
 
-
 METRICS = build_metrics()
 
 
