@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from pydantic import JsonValue
 
 from simulations.sweep.sweep import Trial
@@ -15,7 +16,7 @@ from simulations.sweep.sweep import Trial
 _STYLE = {"text.parse_math": False, "font.size": 9}
 _FULL, _SHORT, _BEST = "#0072b2", "#999999", "#d55e00"  # Okabe and Ito (2008)
 _ACROSS = 3
-_WIDE = 20.0  # ends of a field that are so many times apart are drawn logarithmically
+_WIDE = 10.0  # ends of a field that are so many times apart are drawn logarithmically
 
 
 def draw(trials: Sequence[Trial]) -> bytes:
@@ -26,7 +27,7 @@ def draw(trials: Sequence[Trial]) -> bytes:
     """
     shown = [trial for trial in trials if trial.score and trial.score.macro_f1 is not None]
     fields = list(trials[0].candidate.values)
-    across = min(_ACROSS, len(fields))
+    across = 2 if len(fields) == 4 else min(_ACROSS, len(fields))
     down = -(-len(fields) // across)
     drawn = io.BytesIO()
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
@@ -54,6 +55,10 @@ def _panel(axes: Axes, field: str, trials: Sequence[Trial]) -> None:
         places = [float(str(value)) for value in values]
         if min(places) > 0 and max(places) >= _WIDE * min(places):
             axes.set_xscale("log")
+            finer = (1.0,) if max(places) >= 100 * min(places) else (1.0, 2.0, 5.0)
+            axes.xaxis.set_major_locator(LogLocator(subs=finer))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.12)
     else:
         names = list(dict.fromkeys(map(_name, values)))

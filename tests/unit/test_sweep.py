@@ -4,10 +4,12 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from pydantic import JsonValue
 
 from common.errors import ConfigError
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
@@ -15,9 +17,9 @@ from simulations.sweep.account import chosen, table, write_account
 from simulations.sweep.candidates import Candidate, candidates, rungs, shortened
 from simulations.sweep.fields import Range, fields_of, read_axis, varied
 from simulations.sweep.picture import draw
-from simulations.sweep.runner import Task, _ended, most_jobs
+from simulations.sweep.runner import _ended, most_jobs
 from simulations.sweep.sweep import Trial
-from simulations.sweep.trial import ValidationScore
+from simulations.sweep.trial import Task, ValidationScore
 from tests.support.small import small_study
 
 STUDY = small_study()
@@ -66,14 +68,12 @@ def test_every_field_that_is_listed_can_be_set() -> None:
     fields = list(fields_of(document))
     assert {"seed", "network.backbones.0.cut", "phases.booster.grid.levels"} <= set(fields)
     for field in fields:
-        place = document
+        place: Any = document
         for step in field.split("."):
-            named = isinstance(place, list)
-            place = (
-                next(p for i, p in enumerate(place) if step in (str(i), p.get("name")))
-                if named
-                else place[step]
-            )
+            if isinstance(place, list):
+                (place,) = (p for i, p in enumerate(place) if step in (str(i), p.get("name")))
+            else:
+                place = place[step]
         assert varied(STUDY, {field: place})[0] == STUDY
 
 
@@ -211,7 +211,7 @@ def test_the_table_and_the_files_hold_validation_figures_alone(tmp_path: Path) -
 
 
 def test_a_picture_is_drawn_of_words_numbers_and_switches() -> None:
-    values = [
+    values: list[dict[str, JsonValue]] = [
         {"imaging.contrast": "none", "network.h2": 4, "phases.fusion.learning_rate": 1e-5},
         {"imaging.contrast": "camsr", "network.h2": 8, "phases.fusion.learning_rate": 1e-3},
     ]
