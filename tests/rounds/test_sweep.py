@@ -82,16 +82,25 @@ def test_halving_then_final(swept: Swept) -> None:
     assert len(list((swept.out / "final").glob("small-*"))) == 1
 
 
-def test_trials_beside_one_another_fail_alone(swept: Swept, tmp_path: Path) -> None:
+def test_a_trial_beside_one_that_fails_scores_as_it_did_alone(swept: Swept, tmp_path: Path) -> None:
+    alone = json.loads((swept.out / "sweep.json").read_text())["trials"][0]
     done = CliRunner().invoke(
         sim_command,
-        ["sweep", str(swept.home / "small.yaml"), "--over", "network.backbones.0.cut=x,y",
-         "--out", str(tmp_path), "--cache", str(swept.out / "cache"), "--jobs", "2",
+        ["sweep", str(swept.home / "small.yaml"),
+         "--over", f"phases.booster.eta={alone['phases.booster.eta']}",
+         "--over", "network.backbones.0.cut=stages.2,absent",
+         "--out", str(tmp_path / "out"), "--cache", str(swept.out / "cache"), "--jobs", "2",
          "--numerics", str(swept.home / "numerics.json")],
     )  # fmt: skip
-    assert done.exit_code == 1
-    assert "none of 2 studies could be trained" in done.output
-    assert "trial 2 of 2 failed" in done.output
+    assert done.exit_code == 0, done.output
+    assert "trial 2 of 2 failed: " in done.output
+    fine, failed = json.loads((tmp_path / "out" / "sweep.json").read_text())["trials"]
+    scores = ("macro_f1", "log_loss", "accuracy", "softmax_macro_f1", "softmax_log_loss")
+    assert [fine[name] for name in scores] == [alone[name] for name in scores]
+    assert failed["macro_f1"] is None
+    assert failed["problem"]
+    log = tmp_path / "out" / "trials" / fine["folder"] / "log.txt"
+    assert log.is_file()
 
 
 def _see_that_no_test_image_was_used(folder: Path) -> None:
