@@ -66,3 +66,5 @@ def run(
         ) from None
     console.print(f"report:  {folder.report}", highlight=False, soft_wrap=True)
     console.print(f"release: {folder.path / 'release.zip'}", highlight=False, soft_wrap=True)
+    if found.exports:
+        console.print(f"exports: {folder.path / 'exports'}", highlight=False, soft_wrap=True)

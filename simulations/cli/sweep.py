@@ -86,18 +86,20 @@ def sweep(
       leukofed-sim sweep synthetic --over phases.backbones.learning_rate=1e-5..1e-3 \\
         --random 8 --halving --out s
     """  # noqa: D301 - click reads \b as "do not wrap"
-    from common.metrics import load_metrics
-    from server.progress import progress_for
-    from simulations.prepare import Places
     from simulations.scenario import load_scenario
-    from simulations.sweep import account
-    from simulations.sweep import sweep as sweeping
     from simulations.sweep.candidates import candidates
     from simulations.sweep.fields import read_axis
-    from simulations.sweep.runner import most_jobs
 
     found, study = load_scenario(scenario)
     tried = candidates(study, [read_axis(axis) for axis in axes], random)
+
+    from common.metrics import load_metrics  # a wrong field is told before torch is imported
+    from server.progress import progress_for
+    from simulations.prepare import Places
+    from simulations.sweep import account
+    from simulations.sweep import sweep as sweeping
+    from simulations.sweep.runner import most_jobs
+
     console = Console()
     if found.data.kind == "synthetic":
         console.print("Images are generated: figures of this sweep say nothing about patients.")

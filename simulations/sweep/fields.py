@@ -159,10 +159,11 @@ def _unknown(document: JsonValue, field: str) -> ConfigError:
     alike = {last, *get_close_matches(last, {path.rpartition(".")[2] for path in known}, n=3)}
     # A field that ends alike may stand elsewhere; a path that reads alike may end otherwise.
     near = [path for path in known if alike & {(end := path.rpartition(".")[2]), _word(end)}]
-    found = [*get_close_matches(field, near, n=3, cutoff=0), *get_close_matches(field, known)]
+    likely = [*get_close_matches(field, near, n=3, cutoff=0), *get_close_matches(field, known)]
+    found = list(dict.fromkeys(likely))[:4]
     return ConfigError(
         f"the study has no field {field}",
-        fix=f"did you mean {', '.join(dict.fromkeys(found))}? docs/study.md lists all of them"
+        fix=f"did you mean {', '.join(found)}? docs/study.md lists all of them"
         if found
         else "see docs/study.md for the fields",
     )

@@ -40,7 +40,8 @@ class Swept:
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Swept:
     home = tmp_path_factory.mktemp("sweep")
-    write_scenario(home)
+    scenario = write_scenario(home)
+    scenario.write_text(f"{scenario.read_text()}exports: [csv]\n", encoding="utf-8")
     (home / "numerics.json").write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
     return Swept(home)
 
@@ -70,12 +71,14 @@ def test_halving_then_final(swept: Swept) -> None:
     best = document["trials"][0]
     (ledger,) = json.loads((swept.out / "final" / "finals.json").read_text())
     assert ledger["study"] == best["study"]
-    metrics = load_metrics(swept.out / "final" / ledger["run"] / "metrics.json")
+    run = swept.out / "final" / ledger["run"]
+    metrics = load_metrics(run / "metrics.json")
     ours = metrics.arms.federated
     assert ours.validation is not None
     assert best["macro_f1"] == ours.validation.macro_f1  # the trial was the ordinary run
     assert best["examples"] == ours.validation.examples
     assert f"{ours.macro_f1:.4f}" in shown
+    assert (run / "exports" / "csv" / run.name / "scores.csv").is_file()
 
     # What was tested is shown again, and not tested again.
     assert swept.sweep("--halving", "--final").splitlines()[-1] == shown.splitlines()[-1]

@@ -13,13 +13,14 @@ from pydantic import JsonValue
 
 from common.errors import ConfigError
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
-from simulations.sweep.account import chosen, table, write_account
+from simulations.sweep.account import chosen, revealed, table, write_account
 from simulations.sweep.candidates import Candidate, candidates, rungs, shortened
 from simulations.sweep.fields import Range, fields_of, read_axis, varied
 from simulations.sweep.picture import draw
 from simulations.sweep.runner import _ended, most_jobs
 from simulations.sweep.sweep import Trial
 from simulations.sweep.trial import Task, ValidationScore
+from tests.support.metrics_builder import build_metrics
 from tests.support.small import small_study
 
 STUDY = small_study()
@@ -208,6 +209,15 @@ def test_the_table_and_the_files_hold_validation_figures_alone(tmp_path: Path) -
     picture = cv2.imread(str(tmp_path / "sweep.png"))
     assert picture is not None
     assert min(picture.shape[:2]) > 300
+
+
+def test_what_was_tested_is_told_with_how_often() -> None:
+    metrics = build_metrics()
+    lines = revealed(metrics, 0).splitlines()
+    assert lines[0].startswith("test images")
+    assert lines[1].split()[:2] == ["Federated", f"{metrics.arms.federated.macro_f1:.4f}"]
+    assert len(lines) == 1 + 4 + 3
+    assert "looked at for 2 other choices" in revealed(metrics, 2)
 
 
 def test_a_picture_is_drawn_of_words_numbers_and_switches() -> None:
