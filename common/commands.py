@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from common.errors import ConfigError, LeukofedError
 from common.plain_text import plain
@@ -122,6 +123,15 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = _at(self.rooms[cmd_name][0])
         return command if self.notices is None else _with_notices(command, *self.notices)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Complete a command's name, or the group's options, without importing any command."""
+        names = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in sorted(self.rooms.items())
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the group's list of commands without importing any."""

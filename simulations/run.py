@@ -21,6 +21,7 @@ from server.stopwatch import Stopwatch
 from simulations.arms import Trials, model_arms
 from simulations.baseline_arms import SiteCounts, colour_arm, probe_arm
 from simulations.engines.opened import Opened, opened
+from simulations.exports.export import check_formats, export_run
 from simulations.outcome import Outcome, environment, with_other_arms
 from simulations.prepare import Places, Prepared, dataset, pinned, prepare
 from simulations.scenario import POOLED, ArmName, Scenario
@@ -45,6 +46,7 @@ def simulate(
     Raises:
         LeukofedError: the scenario, its data or its weights are unfit, or a quorum is missed.
     """
+    check_formats(scenario.exports)
     cache = ActivationCache(places.cache, int(places.cache_gb * 1e9))
     try:
         manifest = dataset(scenario, places, watch)
@@ -86,6 +88,9 @@ def _run(
         seconds_total=stopwatch.seconds["total"],
     ).model_copy(update={"partition": told})  # fmt: skip
     finish(folder, conduct, with_other_arms(federated, outcome), fronts, watch)
+    if scenario.exports:
+        watch.phase("exports", 1)
+        export_run(path, scenario.exports, path / "exports")
 
 
 def _arms(

@@ -22,6 +22,7 @@ ArmName = Literal["federated", "local_only", "pooled", "linear_probe", "colour_o
 ARM_NAMES: tuple[ArmName, ...] = (
     "federated", "local_only", "pooled", "linear_probe", "colour_only",
 )  # fmt: skip
+ExportFormat = Literal["tensorboard", "mlflow", "csv", "parquet"]
 POOLED = "pooled"
 """The site of the arm that trains on all sites' images in one place."""
 _FIX = "correct these keys; configs/scenarios/ holds examples"
@@ -89,6 +90,8 @@ class Scenario(Strict):
     engine: Engine = InProcess()
     """Where the virtual sites compute. It is no part of the scenario's digest: a run may go on
     with another engine."""
+    exports: tuple[ExportFormat, ...] = ()
+    """Forms in which the run's records are written at its end, to `exports/` in its folder."""
 
     @model_validator(mode="after")
     def _has_something_to_compare(self) -> "Scenario":
@@ -98,11 +101,11 @@ class Scenario(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the scenario with every default filled in, but for its engine.
+        """SHA-256, in hex, of what the scenario computes, with every default filled in.
 
         A partition's file counts by what it holds, not by its name.
         """
-        told = self.model_dump(mode="json", exclude={"engine"})
+        told = self.model_dump(mode="json", exclude={"engine", "exports"})
         if isinstance(self.partition, ByFile):
             told["partition"]["file"] = digest_file(Path(self.partition.file))
         return digest_value(told)

@@ -11,6 +11,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
         "approve": ("client.cli.approve:approve", "Approve a study, after reading what it does."),
         "cache": ("client.cli.cache:cache", "Show what the cache holds, or clear it."),
         "check": ("client.cli.check:check", "Find what stands in the way here, and what to do."),
+        "completion": ("common.completion:completion", "Let a shell complete this command."),
         "describe": ("client.cli.describe:describe", "Count the images, in tables and pictures."),
         "fields": ("client.cli.fields:fields", "Find images that show one field, or are copies."),
         "forget": ("client.cli.forget:forget", "Remove what is kept of a patient or a dataset."),

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from client.cli.options import SITE, SITE_FILE
+from client.cli.options import SITE, SITE_FILE, approved_studies
 from common.commands import plain_errors
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=approved_studies)
 @SITE
 @SITE_FILE
 @click.option(

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
-from server.cli.options import FEDERATION
+from server.cli.options import FEDERATION, STUDIES
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=STUDIES)
 @click.option("--run", metavar="NAME", help="The run's name.  [default: STUDY with a number]")
 @click.option("--rehearse", is_flag=True, help="Let the sites work on generated images.")
 @click.option(

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
-from server.cli.options import FEDERATION
+from server.cli.options import FEDERATION, RUNS
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=RUNS)
 @click.option("--follow", is_flag=True, help="Go on until the run ends, or Ctrl-C.")
 @click.option("--flower", is_flag=True, help="Show Flower's own log of the newest launch instead.")
 @FEDERATION

@@ -9,6 +9,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
     cls=LazyGroup,
     rooms={
         "admit": ("server.cli.admit:admit", "Admit a hospital, and write its kit."),
+        "completion": ("common.completion:completion", "Let a shell complete this command."),
         "init": ("server.cli.init:init", "Make a federation."),
         "key": ("server.cli.key:key", "Make the signing key, or show its public half."),
         "launch": ("server.cli.launch:launch", "Run a proposed study with its sites."),

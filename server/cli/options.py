@@ -1,8 +1,10 @@
-"""The option that names a federation's folder, which most of the coordinator's commands have."""
+"""What several of the coordinator's commands have: the federation's folder, and names from it."""
 
 from pathlib import Path
 
 import click
+
+from common.completion import below
 
 FEDERATION = click.option(
     "--federation",
@@ -12,3 +14,6 @@ FEDERATION = click.option(
     metavar="DIR",
     help="The federation's folder, which `leukofed-server init` made.",
 )
+RUNS = below("federation", "runs")
+SITES = below("federation", "sites", suffix=".yaml")
+STUDIES = below("federation", "studies")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from common.commands import plain_errors
-from server.cli.options import FEDERATION
+from server.cli.options import FEDERATION, STUDIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ _COLUMNS = 6  # more sites than these would not fit beside the phases
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=STUDIES)
 @FEDERATION
 @click.option(
     "--images",

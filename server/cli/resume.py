@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
-from server.cli.options import FEDERATION
+from server.cli.options import FEDERATION, RUNS
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=RUNS)
 @click.option("--detach", is_flag=True, help="Return as soon as the run has begun.")
 @FEDERATION
 @plain_errors

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
-from server.cli.options import FEDERATION
+from server.cli.options import FEDERATION, SITES
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=SITES)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @FEDERATION
 @plain_errors

@@ -5,11 +5,16 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
-from server.cli.options import FEDERATION
+from server.cli.options import FEDERATION, RUNS
 
 
 @click.command()
-@click.option("--run", metavar="NAME", help="Of this run.  [default: the one at work, or newest]")
+@click.option(
+    "--run",
+    metavar="NAME",
+    shell_complete=RUNS,
+    help="Of this run.  [default: the one at work, or newest]",
+)
 @click.option("--watch", is_flag=True, help="Show it live, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print every field, for monitoring.")
 @FEDERATION

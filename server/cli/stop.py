@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from common.commands import plain_errors
-from server.cli.options import FEDERATION
+from server.cli.options import FEDERATION, RUNS
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=RUNS)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @FEDERATION
 @plain_errors

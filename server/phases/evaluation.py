@@ -1,6 +1,6 @@
 """Evaluation: counts of the whole model's predictions on images that no one trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -17,12 +17,18 @@ from server.phases.calibration import CLASSIFIERS
 Counts = Mapping[str, EvaluationCounts]
 
 
-def run(conduct: Conduct) -> None:
-    """Ask for the counts of the test and the validation part, and keep them per site."""
+def run(conduct: Conduct, parts: Collection[Part] = EVALUATED) -> None:
+    """Ask for the counts of the test and the validation part, and keep them per site.
+
+    Args:
+        conduct: the run, with its temperatures.
+        parts: those to be asked for; where settings are chosen, the validation part alone.
+    """
     conduct.watch.phase("evaluation", 1)
     for number in conduct.remaining("evaluation", 1, 1):
         for exchange, part in enumerate(EVALUATED):
-            _gather(conduct, number, exchange, part)
+            if part in parts:
+                _gather(conduct, number, exchange, part)
         conduct.finish("evaluation", number, withheld=conduct.facts["withheld"])
 
 

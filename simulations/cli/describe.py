@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from common.commands import plain_errors
+from simulations.cli.options import scenarios
 
 if TYPE_CHECKING:
     from client.data.account import Division
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--scenario",
+    shell_complete=scenarios,
     help="Divide the images as this scenario does: a file, or the name of one that ships.",
 )
 @click.option(

@@ -6,20 +6,13 @@ import click
 from rich.console import Console
 
 from common.commands import plain_errors
+from simulations.cli.options import CACHE, CACHE_GB, DATA, NUMERICS, SCENARIO, WEIGHTS
 
 
 @click.command()
-@click.argument("scenario")
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the dataset that the scenario names.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of pre-trained weights, ARCHITECTURE.safetensors.",
-)
+@SCENARIO
+@DATA
+@WEIGHTS
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -27,23 +20,9 @@ from common.commands import plain_errors
     show_default=True,
     help="Folder of all runs.",
 )
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of cached activations; may be deleted at any time.  [default: OUT/cache]",
-)
-@click.option(
-    "--cache-gb",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Most disk that it may take.",
-)
-@click.option(
-    "--numerics",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Compute as another run did, by its numerics.json, to repeat its bits.",
-)
+@CACHE
+@CACHE_GB
+@NUMERICS
 @click.option(
     "--engine",
     type=click.Choice(["inprocess", "ray"]),
@@ -97,3 +76,5 @@ def run(
         ) from None
     console.print(f"report:  {folder.report}", highlight=False, soft_wrap=True)
     console.print(f"release: {folder.path / 'release.zip'}", highlight=False, soft_wrap=True)
+    if found.exports:
+        console.print(f"exports: {folder.path / 'exports'}", highlight=False, soft_wrap=True)

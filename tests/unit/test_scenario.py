@@ -217,6 +217,8 @@ def test_the_digest_tells_scenarios_apart(folder: Path) -> None:
     again, _ = load_scenario(written(folder, f"# a comment\n{SCENARIO}"))
     other, _ = load_scenario(written(folder, f"{SCENARIO}arms: [federated]\n"))
     assert first.digest == again.digest != other.digest
+    exported, _ = load_scenario(written(folder, f"{SCENARIO}exports: [csv]\n"))
+    assert exported.digest == first.digest  # the same is computed
 
 
 def test_a_partitions_file_is_found_beside_the_scenario_and_counts_by_what_it_holds(
