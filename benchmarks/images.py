@@ -6,7 +6,7 @@ view made; every core works on an image of its own, in order. Each way runs in a
 pinned to one core and then to two, one after another: only ratios of one run mean anything, and
 those of CPU time (on one core) where other work went on beside it.
 
-    python benchmarks/images.py [--data DIR]
+    python -m benchmarks.images [--data DIR]
 
 The small images are those of DIR, or else generated; the larger ones are generated smears, saved as
 JPEG. `kept` reads prepared images from the cache, as a second study does, and makes the view.
@@ -89,7 +89,7 @@ def _filled(folder: Path, kind: str, count: int, data: Path | None) -> None:
 
 
 def _child(way: str, number: int, folder: Path) -> tuple[float, ...]:
-    command = [sys.executable, __file__, "--child", way, str(number), str(folder)]
+    command = [sys.executable, "-m", "benchmarks.images", "--child", way, str(number), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return tuple(map(float, done.stdout.split()))
 

@@ -5,7 +5,7 @@ each step is timed on one thread, in milliseconds of the processor: the median o
 Below stands the whole preparation with the default settings and with everything switched on, and
 the most memory that it took for the large image, besides the image (Linux alone tells it).
 
-    python benchmarks/preparation_speed.py
+    python -m benchmarks.preparation_speed
 """
 
 import statistics

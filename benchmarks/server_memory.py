@@ -1,6 +1,6 @@
 """The coordinator's memory with 3 and with 30 sites, whose updates are as large as real ones.
 
-    python benchmarks/server_memory.py [--sites 3 30] [--rounds 2] [STUDY]
+    python -m benchmarks.server_memory [--sites 3 30] [--rounds 2] [STUDY]
 
 The SuperLink, the ServerApp and its rounds are the real ones; the sites are stand-ins in one
 process (tests/support/stand_ins.py), which send differing arrays of the size of STUDY's tails and

@@ -1,6 +1,6 @@
 """A federation over a slow line against the same over the loopback: seconds, exchanges, turns.
 
-    python benchmarks/slow_network.py [SCENARIO] [--mbit 20] [--round-trip-ms 50]
+    python -m benchmarks.slow_network [SCENARIO] [--mbit 20] [--round-trip-ms 50]
 
 Each site has a line of its own, a userspace relay between its SuperNode and the SuperLink; it
 stands above TCP, so neither lost packets nor TCP's slow start are in it. The loopback is measured

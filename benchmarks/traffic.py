@@ -1,6 +1,6 @@
 """Bytes per site and exchange of a finished run, against sending both full float32 models.
 
-    python benchmarks/traffic.py [RUN]
+    python -m benchmarks.traffic [RUN]
 
 RUN is a run's folder, by default runs/latest. Read from its record, in which every exchange
 stands with the bytes it really carried.
