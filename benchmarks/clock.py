@@ -19,6 +19,7 @@ class Spent:
     wall_s: float
     cpu_s: float  # of all threads together; other work on the machine disturbs it less
     peak_bytes: int = 0  # most memory that its process held
+    printed: str = ""  # by a command
 
 
 class Lap:
@@ -49,7 +50,7 @@ def median(several: Iterable[Spent]) -> Spent:
 
 
 def alone(command: Sequence[object], environment: Mapping[str, str] | None = None) -> Spent:
-    """Run a command to its end in a process of its own, without showing what it prints.
+    """Run a command to its end in a process of its own, and keep what it prints.
 
     Its peak is what the kernel says of its own address space: `ru_maxrss` would begin at this
     process's. Seconds are of its children, too, memory is not.
@@ -75,7 +76,7 @@ def alone(command: Sequence[object], environment: Mapping[str, str] | None = Non
         raise RuntimeError(f"{' '.join(words)}\n{text[-3000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Spent(wall_s, cpu_s, peak)
+    return Spent(wall_s, cpu_s, peak, text)
 
 
 def peak_bytes(pid: int | None = None) -> int:
