@@ -4,12 +4,14 @@ import os
 import resource
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.2
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Spent:
 
     wall_s: float
     cpu_s: float  # of all threads together; other work on the machine disturbs it less
-    peak_bytes: int = 0  # most memory that its process held
+    peak_bytes: int = 0  # most memory that its processes held
     printed: str = ""  # by a command
 
 
@@ -52,31 +54,36 @@ def median(several: Iterable[Spent]) -> Spent:
 def alone(command: Sequence[object], environment: Mapping[str, str] | None = None) -> Spent:
     """Run a command to its end in a process of its own, and keep what it prints.
 
-    Its peak is what the kernel says of its own address space: `ru_maxrss` would begin at this
-    process's. Seconds are of its children, too, memory is not.
+    Its memory is what the kernel says of its own address space (`ru_maxrss` would begin at this
+    process's), and while it has processes of its own the sum of what all hold, looked at five
+    times a second. Its seconds are those of all of them, also of those that it does not wait for.
 
     Raises:
         RuntimeError: it failed; with the end of what it printed.
     """
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    peak, words = 0, [str(word) for word in command]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, **(environment or {})},
-    ) as process:  # fmt: skip
-        text = ""
-        while process.poll() is None:
-            peak = max(peak, peak_bytes(process.pid))
-            try:
-                text, _ = process.communicate(timeout=_LOOK_EVERY_S)
-            except subprocess.TimeoutExpired:
-                continue
-    wall_s = time.perf_counter() - start
+    words = [str(word) for word in command]
+    before, start = _waited_for(), time.perf_counter()
+    peak, ticks = 0, dict[int, int]()
+    with tempfile.TemporaryFile() as printed:
+        surroundings = {**os.environ, **(environment or {})}
+        with subprocess.Popen(
+            words, stdout=printed, stderr=subprocess.STDOUT, env=surroundings
+        ) as process:
+            while process.poll() is None:
+                family = _family(process.pid)
+                ticks |= family
+                others = sum(resident_bytes(pid) for pid in family if pid != process.pid)
+                peak = max(peak, peak_bytes(process.pid) + others)
+                try:
+                    process.wait(_LOOK_EVERY_S)
+                except subprocess.TimeoutExpired:
+                    continue
+        wall_s = time.perf_counter() - start
+        printed.seek(0)
+        text = printed.read().decode(errors="replace")
     if process.returncode:
         raise RuntimeError(f"{' '.join(words)}\n{text[-3000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Spent(wall_s, cpu_s, peak, text)
+    return Spent(wall_s, max(_waited_for() - before, sum(ticks.values()) * _TICK_S), peak, text)
 
 
 def peak_bytes(pid: int | None = None) -> int:
@@ -94,9 +101,30 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
+def _waited_for() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _family(root: int) -> dict[int, int]:
+    """Return the clock ticks of a process and of all that descend from it, by number."""
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            continue
+        pid = int(path.parent.name)
+        parents[pid], ticks[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: ticks.get(pid, 0) for pid in found}
+
+
 def _status(pid: int | None, name: str) -> int:
     try:
         text = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):
         return 0
     return next((int(x.split()[1]) * 1024 for x in text.splitlines() if x.startswith(name)), 0)
