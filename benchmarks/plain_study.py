@@ -3,7 +3,7 @@
     python -m benchmarks.plain_study FOLDER [--backbones]
 
 Of `benchmarks.plain_inputs` it takes activations, modules and settings, and of LeukoFed no line:
-torch, NumPy and xgboost alone. It does the work that the study's phases do, on the same images as
+torch, NumPy and xgboost. It does the work that the study's phases do, on the same images as
 often: moments, heads, tails, fusion block, xgboost on pooled H2, and predictions of the held-back
 images. No file is checked, signed or written, no message packed, nothing kept to resume from.
 """
