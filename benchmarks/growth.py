@@ -29,8 +29,8 @@ def main() -> None:
     """Print seconds and memory by sites, images and features."""
     made = parser(__doc__)
     made.add_argument("--sites", type=int, nargs="+", default=[SITES, 10, 30, 100])
-    made.add_argument("--images", type=int, nargs="+", default=[64, 256], help="of each site")
-    made.add_argument("--features", type=int, nargs="+", default=[128, 512], help="H2")
+    made.add_argument("--images", type=int, nargs="*", default=[64, 256], help="of each site")
+    made.add_argument("--features", type=int, nargs="*", default=[128, 512], help="H2")
     made.add_argument("--repeats", type=int, default=1)
     asked = made.parse_args()
     cases = [

@@ -2,10 +2,10 @@
 
     python -m benchmarks.plain_study FOLDER [--backbones]
 
-Of `benchmarks.plain_inputs` it takes activations, modules and settings, and of LeukoFed no line:
-torch, NumPy and xgboost. It does the work that the study's phases do, on the same images as
-often: moments, heads, tails, fusion block, xgboost on pooled H2, and predictions of the held-back
-images. No file is checked, signed or written, no message packed, nothing kept to resume from.
+Of `benchmarks.plain_inputs` it takes activations, modules and settings, and of LeukoFed nothing but
+the class of the fusion block: torch, NumPy and xgboost. It does the work that the study's phases
+do, on the same images as often: moments, heads, tails, fusion block, xgboost on pooled H2, and
+predictions of the held-back images. No file is checked, signed or written, no message packed, nothing kept to resume from.
 """
 
 import argparse
@@ -135,7 +135,7 @@ class PlainStudy:
     def _tail(self, i: int, activations: NDArray[np.float16]) -> Tensor:
         last = self.numerics["channels_last"]
         layout = torch.channels_last if last else torch.contiguous_format
-        batch = torch.from_numpy(np.asarray(activations)).float().contiguous(memory_format=layout)
+        batch = torch.from_numpy(activations.astype(np.float32)).contiguous(memory_format=layout)
         with torch.autocast("cpu", torch.bfloat16, self.numerics["precision"] == "bfloat16"):
             out: Tensor = self.tails[i](batch)
         return out.float()
