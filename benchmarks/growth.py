@@ -1,8 +1,8 @@
 """How a run in one process grows: with sites, with images, with the booster's features.
 
 Generated smears and the small pair of backbones that ships, the whole study from census to
-release by `leukofed-sim run`, the federated arm alone, each in a process of its own with an empty
-cache. From the smallest on, one of sites, images of each site and features (H2) is varied at a
+release by `leukofed-sim run`, the federated arm alone, each in a process of its own; the smears are
+drawn beforehand, and nothing else is cached. From the smallest on, one of sites, images of each site and features (H2) is varied at a
 time. Seconds are of processor; where they went stands in the run's own account of its exchanges.
 
     python -m benchmarks.growth
@@ -17,6 +17,8 @@ from benchmarks.ledger import Figure, enter, parser
 from client.site_config import Numerics
 from common.record import read_record
 from common.yaml_file import dump_yaml
+from server.progress import Watches
+from simulations.prepare import Places, dataset
 from simulations.scenario import Scenario, SyntheticData, load_scenario, shipped_scenarios
 from simulations.synthetic import SiteShare, SyntheticSettings
 
@@ -62,16 +64,20 @@ def _run(sites: int, images: int, features: int) -> tuple[Spent, float]:
         folder = Path(scratch)
         numerics = folder / "numerics.json"
         numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
-        path = _scenario(folder, sites, images, features)
+        scenario = _scenario(sites, images, features)
+        path = folder / "growth.yaml"
+        path.write_text(dump_yaml(scenario), encoding="utf-8")
+        runs = folder / "runs"
+        dataset(scenario, Places(None, None, runs, runs / "cache"), Watches())
         command = [Path(sys.executable).with_name("leukofed-sim"), "run", path,
-                   "--numerics", numerics, "--out", folder / "runs"]  # fmt: skip
+                   "--numerics", numerics, "--out", runs]  # fmt: skip
         lap = alone(command)
-        events = read_record(folder / "runs" / "latest" / "record.jsonl")
+        events = read_record(runs / "latest" / "record.jsonl")
         return lap, sum(float(e["seconds"]) for e in events if e["event"] == "exchange")
 
 
-def _scenario(folder: Path, sites: int, images: int, features: int) -> Path:
-    """Write a scenario; every site has as many images of every class to train on."""
+def _scenario(sites: int, images: int, features: int) -> Scenario:
+    """Make a scenario; every site has as many images of every class to train on."""
     base = load_scenario("synthetic")[0]
     names = [f"site-{number + 1:03}" for number in range(sites)]
     patients = max(1, images // (CLASSES * FIELDS))
@@ -84,7 +90,7 @@ def _scenario(folder: Path, sites: int, images: int, features: int) -> Path:
                    "evaluation": {"replicates": 40}},
     }  # fmt: skip
     shipped = shipped_scenarios()["synthetic"]
-    scenario = Scenario.model_validate(
+    return Scenario.model_validate(
         base.model_dump(mode="json")
         | {
             "name": "growth", "settings": changes, "arms": ["federated"],
@@ -92,9 +98,6 @@ def _scenario(folder: Path, sites: int, images: int, features: int) -> Path:
             "data": SyntheticData(kind="synthetic", settings=settings).model_dump(mode="json"),
         }
     )  # fmt: skip
-    path = folder / "growth.yaml"
-    path.write_text(dump_yaml(scenario), encoding="utf-8")
-    return path
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 Of `benchmarks.plain_inputs` it takes activations, modules and settings, and of LeukoFed nothing but
 the class of the fusion block: torch, NumPy and xgboost. It does the work that the study's phases
 do, on the same images as often: moments, heads, tails, fusion block, xgboost on pooled H2, and
-predictions of the held-back images. No file is checked, signed or written, no message packed, nothing kept to resume from.
+predictions of the held-back images. No file is checked, signed or written, no message is packed,
+and nothing is kept to resume from.
 """
 
 import argparse
