@@ -2,8 +2,9 @@
 
 Generated smears and the small pair of backbones that ships, the whole study from census to
 release by `leukofed-sim run`, the federated arm alone, each in a process of its own; the smears are
-drawn beforehand, and nothing else is cached. From the smallest on, one of sites, images of each site and features (H2) is varied at a
-time. Seconds are of processor; where they went stands in the run's own account of its exchanges.
+drawn beforehand, and nothing else is cached. From the smallest on, one of sites, images of each
+site and features (H2) is varied at a time. Seconds are of processor; how many of the clock's were
+spent in exchanges is told by the run's own record.
 
     python -m benchmarks.growth
 """
