@@ -112,7 +112,7 @@ def shown(figure: Figure) -> str:
 def figure_rows(entries: dict[str, Entry]) -> Rows:
     """Return head and rows of the table of figures."""
     machines = _machines(entries)
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"`{program}`" if number == 0 else "",
             figure.name,
@@ -128,7 +128,7 @@ def figure_rows(entries: dict[str, Entry]) -> Rows:
 
 def command_rows(entries: dict[str, Entry]) -> Rows:
     """Return head and rows of the table of commands: what measured each program's figures."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"`{program}`", f"`{entry.command}`", entry.images) for program, entry in entries.items()
     ]
     return ("program", "command", "images"), rows
@@ -136,7 +136,7 @@ def command_rows(entries: dict[str, Entry]) -> Rows:
 
 def machine_rows(entries: dict[str, Entry]) -> Rows:
     """Return head and rows of the table of machines, each under its letter."""
-    rows = [(letter, *key) for key, letter in _machines(entries).items()]
+    rows: list[tuple[str, ...]] = [(letter, *key) for key, letter in _machines(entries).items()]
     return ("", "machine", "versions"), rows
 
 
