@@ -43,17 +43,27 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 docs: $(INSTALLED)  ## write the generated manuals anew
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 proto: $(INSTALLED)  ## write the code of the worker's protocol anew
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. common/worker.proto
 
-bench: $(INSTALLED)  ## ratios of speed and size, on this machine
-	$(BIN)/python benchmarks/preparation_speed.py
-	$(BIN)/python benchmarks/site_epoch.py
-	$(BIN)/python benchmarks/traffic.py
-	$(BIN)/python benchmarks/slow_network.py
-	$(BIN)/python benchmarks/server_memory.py
+# Each program enters what it measures into benchmarks/results.json, of which `make docs` makes the
+# tables of docs/performance.md. One alone: make bench-booster.
+BENCH := front site_epoch booster aggregation overhead growth where_time_goes traffic \
+  preparation_speed images server_memory slow_network
+REAL = $(if $(DATA),--data $(DATA)) $(if $(WEIGHTS),--weights $(WEIGHTS))
+PROFILED := runs/profiled
+
+bench: $(BENCH:%=bench-%)  ## speed and size on this machine; DATA=DIR WEIGHTS=DIR: real smears, too
+
+bench-site_epoch: OPTIONS = $(REAL)
+bench-overhead: OPTIONS = --scenario $(SCENARIO) $(REAL)
+bench-where_time_goes: OPTIONS = --scenario $(SCENARIO) $(REAL) --keep $(PROFILED) \
+  --picture docs/profile.svg
+bench-traffic: OPTIONS = $(PROFILED)/runs/latest
+bench-%: $(INSTALLED)
+	$(BIN)/python -m benchmarks.$* $(OPTIONS) --results benchmarks/results.json
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

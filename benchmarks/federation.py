@@ -1,6 +1,6 @@
 """A federation of real processes against the same run in one process: seconds, bytes, memory.
 
-    python benchmarks/federation.py FEDERATION SIMULATION
+    python -m benchmarks.federation FEDERATION SIMULATION
 
 Both are run folders: of `make federation`, and of `leukofed-sim run` of the same scenario. Read
 from their records, in which every exchange stands with its seconds and bytes, and from the memory

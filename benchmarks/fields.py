@@ -4,8 +4,8 @@ Photographs are cut from larger generated smears, ten from each, turned by quart
 otherwise and saved again as JPEG; which of them overlap by how much is known. With --data the
 images of a folder with a manifest are taken instead, and compared with its `field` column.
 
-    python benchmarks/fields.py --images 1000 2000 5000 20000
-    python benchmarks/fields.py --data ../shared/data/taleqani-dev
+    python -m benchmarks.fields --images 1000 2000 5000 20000
+    python -m benchmarks.fields --data ../shared/data/taleqani-dev
 
 Each number of images is worked on in a process of its own, so that its memory is its own.
 """

@@ -6,7 +6,7 @@ view made; every core works on an image of its own, in order. Each way runs in a
 pinned to one core and then to two, one after another: only ratios of one run mean anything, and
 those of CPU time (on one core) where other work went on beside it.
 
-    python benchmarks/images.py [--data DIR]
+    python -m benchmarks.images [--data DIR]
 
 The small images are those of DIR, or else generated; the larger ones are generated smears, saved as
 JPEG. `kept` reads prepared images from the cache, as a second study does, and makes the view.
@@ -25,6 +25,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.clock import peak_bytes
+from benchmarks.ledger import Figure, enter, parser
 from client.data.manifest import Example
 from client.data.parallel import cores, in_order
 from client.data.shelf import Shelf
@@ -47,18 +49,18 @@ Image = NDArray[np.uint8]
 
 def main() -> None:
     """Print, for every size and way, images per second on one and two cores, and the peak."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a folder of images, for the small ones")
-    parser.add_argument("--fewer", type=int, default=1, help="only 1/N of the images")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
-    wanted = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--data", type=Path, help="a folder of images, for the small ones")
+    made.add_argument("--fewer", type=int, default=1, help="only 1/N of the images")
+    made.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    wanted = made.parse_args()
     if wanted.child:
         way, number, folder = wanted.child
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(number)])
         cv2.setNumThreads(int(number))
         print(*_measured(WAYS[way], Path(folder)))
         return
-    most = min(2, cores())
+    most, figures = min(2, cores()), []
     print(f"{'':14} {'':22} {'1 core':>10} {f'{most} cores':>10}   of plain  CPU/image      peak")
     with tempfile.TemporaryDirectory() as scratch:
         for kind in SIZES:
@@ -73,6 +75,8 @@ def main() -> None:
                 plain = plain or more
                 print(f"{kind:14} {way:22} {one:8.1f}/s {more:8.1f}/s {more / plain:8.2f} x"
                       f"{1000 * spent:8.1f} ms {peak / 1e6:6.0f} MB", flush=True)  # fmt: skip
+                figures.append(Figure(name=f"{kind}, {way}, one core", value=one, unit="images/s"))
+    enter(wanted, figures, "real" if wanted.data else "generated")
 
 
 def _filled(folder: Path, kind: str, count: int, data: Path | None) -> None:
@@ -89,7 +93,7 @@ def _filled(folder: Path, kind: str, count: int, data: Path | None) -> None:
 
 
 def _child(way: str, number: int, folder: Path) -> tuple[float, ...]:
-    command = [sys.executable, __file__, "--child", way, str(number), str(folder)]
+    command = [sys.executable, "-m", "benchmarks.images", "--child", way, str(number), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return tuple(map(float, done.stdout.split()))
 
@@ -105,9 +109,7 @@ def _measured(way: Callable[[Sequence[Example]], object], folder: Path) -> tuple
     start, cpu = time.perf_counter(), time.process_time()
     way(examples)
     spent, cpu = time.perf_counter() - start, time.process_time() - cpu
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    return len(examples) / spent, cpu / len(examples), peak
+    return len(examples) / spent, cpu / len(examples), peak_bytes()
 
 
 def _plain(examples: Sequence[Example]) -> None:

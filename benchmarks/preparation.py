@@ -5,7 +5,7 @@ Frozen ImageNet backbones, a linear probe on folds that no group straddles, ever
 once in each of several divisions into the same folds for all arms; 95 % intervals by bootstrap
 over groups, paired for the difference from `plain`.
 
-    python benchmarks/preparation.py --data DIR --weights DIR --out preparation.json
+    python -m benchmarks.preparation --data DIR --weights DIR --out preparation.json
 
 Arms that --out holds already are not measured again, and features are remembered in --cache, so
 an interrupted run goes on where it was, and a further arm costs only itself. `--confirm ARM`

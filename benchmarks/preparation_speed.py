@@ -5,18 +5,19 @@ each step is timed on one thread, in milliseconds of the processor: the median o
 Below stands the whole preparation with the default settings and with everything switched on, and
 the most memory that it took for the large image, besides the image (Linux alone tells it).
 
-    python benchmarks/preparation_speed.py
+    python -m benchmarks.preparation_speed
 """
 
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.clock import forget_peak, peak_bytes, resident_bytes
+from benchmarks.ledger import Figure, enter, parser
 from client.training.augment import view
 from common.imaging.contrast import camsr, clahe
 from common.imaging.decode import decode
@@ -41,15 +42,23 @@ VARIED = Augmentation(rotation=180, panning=0.1, zoom=0.2, emboss=0.3)
 
 def main() -> None:
     """Time the steps and print them."""
+    asked = parser(__doc__).parse_args()
     cv2.setNumThreads(1)
+    figures = []
     images = {size: _photograph(*size) for size in SIZES}
     print(f"{'processor ms per image':32}" + "".join(f"{w} x {h:>6}".rjust(16) for h, w in SIZES))
     for name in _ways(images[SIZES[0]]):
         spent = [_milliseconds(_ways(images[size])[name], size) for size in SIZES]
         print(f"{name:32}" + "".join(f"{ms:16.2f}" for ms in spent))
+        figures += [
+            Figure(name=f"{name}, {width} x {height}", value=ms, unit="ms")
+            for (height, width), ms in zip(SIZES, spent, strict=True)
+            if name.startswith("prepare")
+        ]
     for name, settings in (("default", DEFAULT), ("all steps", ALL)):
         grown = _megabytes(settings, images[SIZES[1]])
-        print(f"memory for 20 megapixels, {name}: {grown:.0f} MB besides the image's 60")
+        figures.append(Figure(name=f"20 megapixels, memory, {name}", value=grown, unit="MB"))
+    enter(asked, figures)
 
 
 def _photograph(height: int, width: int) -> Image:
@@ -95,18 +104,12 @@ def _milliseconds(work: Callable[[], object], size: tuple[int, int]) -> float:
 
 
 def _megabytes(settings: Imaging, image: Image) -> float:
-    """Prepare an image; return by how many MB the process grew at most meanwhile."""
+    """Prepare an image; return by how many MiB the process grew at most meanwhile."""
     prepare(image[:64, :64], settings)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
-    before = _resident("VmRSS")
+    forget_peak()
+    before = resident_bytes()
     prepare(image, settings)
-    return (_resident("VmHWM") - before) / 1024
-
-
-def _resident(name: str) -> int:
-    """Return a line of /proc/self/status, in kB."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1])
+    return (peak_bytes() - before) / 2**20
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The coordinator's memory with 3 and with 30 sites, whose updates are as large as real ones.
 
-    python benchmarks/server_memory.py [--sites 3 30] [--rounds 2] [STUDY]
+    python -m benchmarks.server_memory [--sites 3 30] [--rounds 2] [STUDY]
 
 The SuperLink, the ServerApp and its rounds are the real ones; the sites are stand-ins in one
 process (tests/support/stand_ins.py), which send differing arrays of the size of STUDY's tails and
@@ -8,7 +8,6 @@ heads, by default those of configs/studies/xincept-all.yaml with random weights.
 of the exchange as a whole, most of which the stand-ins need on a machine of few cores.
 """
 
-import argparse
 import json
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 import yaml
 from safetensors.numpy import save_file
 
+from benchmarks.ledger import Figure, enter, parser
 from common.initial_model import write_initial
 from common.model.initial import build_branches, initial_model
 from common.model.network import front_arrays
@@ -44,18 +44,23 @@ _STARTED_S, _ROUND_S = 120.0, 3600.0
 def main() -> None:
     """Print a row per round and number of sites, and the ratio of the memories."""
     end_by_signal()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made = parser(__doc__)
     default = ROOT / "configs" / "studies" / "xincept-all.yaml"
-    parser.add_argument("study", nargs="?", type=Path, default=default)
-    parser.add_argument("--sites", type=int, nargs="+", default=[3, 30])
-    parser.add_argument("--rounds", type=int, default=2, help="of the tails")
-    asked = parser.parse_args()
+    made.add_argument("study", nargs="?", type=Path, default=default)
+    made.add_argument("--sites", type=int, nargs="+", default=[3, 30])
+    made.add_argument("--rounds", type=int, default=2, help="of the tails")
+    asked = made.parse_args()
     with tempfile.TemporaryDirectory(prefix="lkf-memory-") as scratch:
         model = Path(scratch) / "model"
         study = _with_model(load_study(asked.study), asked.rounds, model)
         peaks = [_measure(study, number, model, Path(scratch)) for number in asked.sites]
-    for number, peak in zip(asked.sites, peaks, strict=True):
-        print(f"ServerApp with {number} sites: {peak / 1e6:.0f} MB, {peak / peaks[0]:.2f} x")
+    figures = [
+        Figure(name=f"ServerApp with {number} sites, most memory", value=peak / 1e6, unit="MB")
+        for number, peak in zip(asked.sites, peaks, strict=True)
+    ]
+    figures.append(Figure(name=f"{asked.sites[-1]} sites over {asked.sites[0]}",
+                          value=peaks[-1] / peaks[0], unit="x", aim="<= 1.2"))  # fmt: skip
+    enter(asked, figures)
 
 
 def _with_model(study: Study, rounds: int, folder: Path) -> Study:

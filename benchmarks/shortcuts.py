@@ -12,7 +12,7 @@ slides lie on both sides), each with the images as they are and as the study pre
 Nuclei are found by colour, and not perfectly: a rim of many is left in the background, and an
 outline follows the stain. Read both as what a network could use, not as what morphology is worth.
 
-    python benchmarks/shortcuts.py --data DIR --weights DIR --out shortcuts.json
+    python -m benchmarks.shortcuts --data DIR --weights DIR --out shortcuts.json
 """
 
 import argparse

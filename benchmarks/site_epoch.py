@@ -1,153 +1,161 @@
 """Seconds for local training of both backbones: ours from the cache, against plain loops.
 
-Ours pays for all that a site pays for new images: decoding, contrast, the frozen front once per
-view, writing the cache, then two epochs of the tails. The plain loops decode and prepare once and
-fine-tune the full models, two epochs: float32 in torch's default layout, and bfloat16
-channels_last. All three in one process, one after another, on the same images, models built
-beforehand; only their ratios mean anything. What a site measures once in its life, how it computes
-fastest, is told apart.
+Each way trains on the same images as many epochs as a study's tails have, and is asked after each
+epoch for the classes of other groups' images. Ours pays for all that a site pays in the phase:
+decoding, contrast, the frozen fronts once per view, writing the cache, features, the head rounds,
+then the epochs of the tails. The plain loops decode and prepare once and fine-tune the full models:
+float32 in torch's default layout, and bfloat16 channels_last. The three take turns, epoch by
+epoch, in one process; models are built beforehand, and predictions are not counted. Only ratios
+mean anything. What a site measures once in its life, how it computes fastest, is told apart.
 
-    python benchmarks/site_epoch.py --images 96 [--data DIR]
+    python -m benchmarks.site_epoch --data DIR --weights DIR --images 240
 
-Weights are random (they cost the same); without --data images are generated.
+Without --data images are generated; without --weights both start from random weights, which cost
+the same and learn nothing. `--no-float32` leaves out the slow one.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
+from sklearn.metrics import f1_score
 
+from benchmarks.clock import Lap, Spent, median
+from benchmarks.ledger import Figure, enter, parser, with_images
+from benchmarks.site_ways import Task, Way, from_cache, plain_loop
 from client.activations import Extractor
 from client.data.cache import ActivationCache
-from client.data.manifest import Example
 from client.site_config import Numerics
-from client.training.fit import fit_tail
-from client.training.numerics import measured
-from common.digests import digest_file
-from common.imaging.decode import IMAGE_SUFFIXES, decode
-from common.imaging.pipeline import prepare, to_model_input
-from common.model.chain import build_backbone
+from client.training.numerics import measured, threads
 from common.model.initial import build_branches
-from common.model.network import Branch
-from common.seeds import stream
-from common.study.network import Network
-from common.study.schedule import Schedule
-from common.study.schema import LabelSet, Study
+from common.study.phases import BackbonesPhase
+from simulations.scenario import load_scenario
+from simulations.screening import Ground, read_ground
 from simulations.synthetic import SyntheticSettings, write_dataset
 
-EPOCHS = 2
-BATCH = 32
-STUDY = Study(
-    name="benchmark",
-    sites=("a",),
-    quorum=1,
-    labels=LabelSet(name="all", classes=("Benign", "Early", "Pre", "Pro")),
-    network=Network(weights="random"),
-)
+_OURS = "ours"
 
 
 def main() -> None:
-    """Run the three ways and print seconds and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=96, choices=range(8, 301), metavar="8..300")
-    parser.add_argument("--views", type=int, default=1, help="cached views of each image")
-    parser.add_argument("--data", type=Path, help="a folder of images")
-    wanted = parser.parse_args()
+    """Let the ways take turns; print seconds, ratios and macro F1."""
+    made = with_images(parser(__doc__))
+    made.add_argument("--scenario", default="taleqani-3-sites", help="whose study is taken")
+    made.add_argument("--images", type=int, default=240, help="of which a third is predicted")
+    made.add_argument("--views", type=int, help="of each image; by default the study's")
+    made.add_argument("--no-float32", action="store_true", help="leave the float32 loop out")
+    asked = made.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = wanted.data
-        if folder is None:
-            folder = write_dataset(Path(scratch) / "smears", SyntheticSettings(size=224)).parent
-        examples = _examples(folder, wanted.images)
+        task = _task(asked, Path(scratch))
         start = time.perf_counter()
-        branches = build_branches(STUDY, None)
-        built = time.perf_counter()
-        numerics = measured(branches, STUDY.imaging.size)
-        print(
-            f"models built in {built - start:.1f} s; numerics measured, once for this machine, in"
-        )
-        print(f"{time.perf_counter() - built:.1f} s: {numerics.model_dump_json()}")
-        ways: dict[str, Callable[[], None]] = {
-            "full model, float32": lambda: _plain(examples, Numerics(threads=_threads())),
-            "full model, bfloat16 channels_last": lambda: _plain(
-                examples, Numerics(precision="bfloat16", channels_last=True, threads=_threads())
-            ),
-            "ours, cache built and counted": lambda: _ours(
-                examples, wanted.views, branches, numerics, Path(scratch) / "cache"
-            ),
+        branches = build_branches(task.study, task.weights)
+        numerics = measured(branches, task.study.imaging.size)
+        print(f"models built and numerics measured in {time.perf_counter() - start:.1f} s: "
+              f"{numerics.model_dump_json()}")  # fmt: skip
+        cache = ActivationCache(Path(scratch) / "cache", 10**11)
+        mixed = numerics.model_copy(update={"precision": "bfloat16", "channels_last": True})
+        plain = Numerics(threads=numerics.threads)
+        stages: dict[str, Lap] = {}
+        ways = {
+            "float32 loop": plain_loop(task, plain),
+            "bfloat16 channels_last loop": plain_loop(task, mixed),
+            _OURS: from_cache(task, Extractor(task.study, branches, cache, numerics), stages),
         }
-        seconds = {name: _timed(way) for name, way in ways.items()}
-    ours = seconds["ours, cache built and counted"]
-    print(f"{len(examples)} images, {EPOCHS} epochs, batches of {BATCH}, {_threads()} threads")
-    for name, spent in seconds.items():
-        print(f"  {name:36} {spent:8.1f} s   {spent / ours:5.1f} x ours")
+        if asked.no_float32:
+            del ways["float32 loop"]
+        with threads(numerics):
+            laps, scores = _turns(ways, task)
+        cache.close()
+    _tell(asked, laps, scores, stages, len(task.train))
 
 
-def _threads() -> int:
-    return torch.get_num_threads()
-
-
-def _timed(way: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    way()
-    return time.perf_counter() - start
-
-
-def _examples(folder: Path, number: int) -> list[Example]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    chosen = files[:: max(1, len(files) // number)][:number]
-    return [
-        Example(path, i % 4, str(path), digest=digest_file(path)) for i, path in enumerate(chosen)
-    ]
-
-
-def _ours(
-    examples: Sequence[Example],
-    views: int,
-    branches: Sequence[Branch],
-    numerics: Numerics,
-    folder: Path,
-) -> None:
-    cache = ActivationCache(folder, 10**11)
-    extractor = Extractor(STUDY, branches, cache, numerics)
-    extractor.fill(examples, views)
-    labels = np.array([example.label for example in examples])
-    schedule = Schedule(EPOCHS, BATCH, 1e-4, 1e-4)
-    for number, branch in enumerate(branches):
-        fit_tail(
-            branch, partial(extractor.draw, number, examples), views, labels, schedule,
-            stream(1, "benchmark"), numerics,
-        )  # fmt: skip
-    cache.close()
-
-
-def _plain(examples: Sequence[Example], numerics: Numerics) -> None:
-    """Fine-tune both whole models, as a plain PyTorch loop does."""
-    images = np.stack(
-        [prepare(decode(example.image.read_bytes()), STUDY.imaging) for example in examples]
+def _task(asked: argparse.Namespace, scratch: Path) -> Task:
+    scenario, study = load_scenario(asked.scenario)
+    folder = asked.data
+    if folder is None:
+        folder = write_dataset(scratch / "smears", SyntheticSettings(size=224)).parent
+    ground: Ground = read_ground(
+        folder / "manifest.csv", study.labels.classes,
+        scenario.partition.together if asked.data else ("patient",),
+        folds=3, divisions=1, images=asked.images,
+    )  # fmt: skip
+    fold = ground.divisions[0][0]
+    kind = "imagenet" if asked.weights else "random"
+    network = study.network.model_copy(update={"weights": kind})
+    views = asked.views or study.phase(BackbonesPhase).views
+    phases = tuple(
+        phase.model_copy(update={"views": views}) if isinstance(phase, BackbonesPhase) else phase
+        for phase in study.phases
     )
-    labels = torch.tensor([example.label for example in examples])
-    layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
-    for backbone in STUDY.network.backbones:
-        body = build_backbone(backbone, None)
-        model = nn.Sequential(body, nn.Linear(2048, 4)).to(memory_format=layout)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-        for _ in range(EPOCHS):
-            for start in range(0, len(images), BATCH):
-                pixels = torch.from_numpy(to_model_input(images[start : start + BATCH]))
-                with torch.autocast(
-                    "cpu", torch.bfloat16, enabled=numerics.precision == "bfloat16"
-                ):
-                    logits = model(pixels.contiguous(memory_format=layout))
-                loss = nn.functional.cross_entropy(logits.float(), labels[start : start + BATCH])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+    study = study.model_copy(update={"network": network, "phases": phases})
+    train, test = (
+        [ground.examples[i] for i in chosen]
+        for chosen in (np.sort(np.concatenate([fold.train, fold.validation])), fold.test)
+    )
+    return Task(study, asked.weights, train, test)
+
+
+def _turns(
+    ways: dict[str, Way], task: Task
+) -> tuple[dict[str, list[Spent]], dict[str, list[float]]]:
+    """Let every way do an epoch, then the next; return its laps and macro F1 after each."""
+    truth = [example.label for example in task.test]
+    laps: dict[str, list[Spent]] = {name: [] for name in ways}
+    scores: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(len(task.schedules)):
+        for name, way in ways.items():
+            with Lap() as lap:
+                next(way.epochs)
+            laps[name].append(lap.spent)
+            scores[name].append(float(f1_score(truth, way.predict().argmax(1), average="macro")))
+            print(f"epoch {number + 1}, {name}: {lap.spent.wall_s:.1f} s "
+                  f"({lap.spent.cpu_s:.1f} s of processor), macro F1 {scores[name][-1]:.3f}",
+                  flush=True)  # fmt: skip
+    return laps, scores
+
+
+def _tell(
+    asked: argparse.Namespace,
+    laps: dict[str, list[Spent]],
+    scores: dict[str, list[float]],
+    stages: dict[str, Lap],
+    images: int,
+) -> None:
+    """Print the figures: seconds of ours with the cache spread over all epochs."""
+    epochs = len(laps[_OURS])
+    ours = sum(lap.wall_s for lap in laps[_OURS])
+    ours_cpu = sum(lap.cpu_s for lap in laps[_OURS])
+    figures = [
+        Figure(name=f"ours, {images} images, an epoch of {epochs}, all counted",
+               value=ours / epochs, unit="s"),
+        *(
+            Figure(name=f"of that: {name}", value=lap.spent.wall_s / epochs, unit="s")
+            for name, lap in stages.items()
+        ),
+        Figure(name="macro F1, ours", value=scores[_OURS][-1], unit=""),
+    ]  # fmt: skip
+    for name, spent in laps.items():
+        if name == _OURS:
+            continue
+        aim = ">= 20" if name.startswith("float32") else ""
+        one = median(spent)
+        reached = [n for n, f in enumerate(scores[name], 1) if f >= scores[_OURS][-1] - 0.01]
+        until = sum(lap.wall_s for lap in spent[: reached[0] if reached else epochs])
+        against = f"{name} over ours"
+        figures += [
+            Figure(name=f"{name}, an epoch", value=one.wall_s, unit="s"),
+            Figure(name=f"{against}, an epoch", value=one.wall_s * epochs / ours,
+                   unit="x", aim=aim),
+            Figure(name=f"{against}, an epoch, processor", value=one.cpu_s * epochs / ours_cpu,
+                   unit="x", aim=aim),
+            Figure(name=f"{name}, macro F1", value=scores[name][-1], unit=""),
+            Figure(name=f"macro F1, ours minus {name}", value=scores[_OURS][-1] - scores[name][-1],
+                   unit="", aim=">= -0.01"),
+            Figure(name=f"{against}, until ours' macro F1 less 0.01"
+                   + ("" if reached else " (not reached)"), value=until / ours, unit="x"),
+        ]  # fmt: skip
+    enter(asked, figures, "real" if asked.data else "generated")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A federation over a slow line against the same over the loopback: seconds, exchanges, turns.
 
-    python benchmarks/slow_network.py [SCENARIO] [--mbit 20] [--round-trip-ms 50]
+    python -m benchmarks.slow_network [SCENARIO] [--mbit 20] [--round-trip-ms 50]
 
 Each site has a line of its own, a userspace relay between its SuperNode and the SuperLink; it
 stands above TCP, so neither lost packets nor TCP's slow start are in it. The loopback is measured
@@ -9,7 +9,6 @@ a site's node says and hears, its polls and heartbeats among them. By default th
 the tests is run; every run is a whole one, so a large scenario takes as long as twice itself.
 """
 
-import argparse
 import sys
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from typing import Self
 
 from rich.console import Console
 
+from benchmarks.ledger import Figure, enter, parser
 from client.site_config import Numerics
 from common.metrics import load_metrics
 from simulations.prepare import Places
@@ -91,13 +91,13 @@ class Toll:
 def main() -> None:
     """Run it twice, and print a row per phase."""
     end_by_signal()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("scenario", nargs="?")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--weights", type=Path)
-    parser.add_argument("--mbit", type=float, default=20.0, help="each way, in 10^6 bit/s")
-    parser.add_argument("--round-trip-ms", type=float, default=50.0)
-    asked = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("scenario", nargs="?")
+    made.add_argument("--data", type=Path)
+    made.add_argument("--weights", type=Path)
+    made.add_argument("--mbit", type=float, default=20.0, help="each way, in 10^6 bit/s")
+    made.add_argument("--round-trip-ms", type=float, default=50.0)
+    asked = made.parse_args()
     slow = Line(asked.round_trip_ms / 2000, asked.mbit, asked.mbit)
     with tempfile.TemporaryDirectory(prefix="lkf-run-") as name:
         folder = Path(name)
@@ -129,6 +129,12 @@ def main() -> None:
         )
     print("s each: seconds per exchange; turns and kB: per exchange and site, over the line")
     print("the same bits" if digests == others else "the models differ")
+    here, there = _total(rows)
+    enter(asked, [
+        Figure(name="all exchanges, loopback", value=here.seconds, unit="s"),
+        Figure(name="all exchanges, line", value=there.seconds, unit="s"),
+        Figure(name="line over loopback", value=there.seconds / here.seconds, unit="x"),
+    ], "real" if asked.data else "generated")  # fmt: skip
 
 
 def _run(scenario: str | Path, places: Places, line: Line) -> tuple[Toll, Mapping[str, str]]:

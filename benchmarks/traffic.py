@@ -1,17 +1,17 @@
 """Bytes per site and exchange of a finished run, against sending both full float32 models.
 
-    python benchmarks/traffic.py [RUN]
+    python -m benchmarks.traffic [RUN]
 
 RUN is a run's folder, by default runs/latest. Read from its record, in which every exchange
 stands with the bytes it really carried.
 """
 
-import argparse
 import re
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.ledger import Figure, Images, enter, parser
 from common.model.chain import build_backbone
 from common.record import read_record
 from common.study.schema import Study, load_study
@@ -21,11 +21,12 @@ _OURS = re.compile(r"(?<!local_only)\.federated(\.\d+)?$")
 
 def main() -> None:
     """Print a row per kind of exchange, and what the whole run carried."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, nargs="?", default=Path("runs/latest"))
-    folder: Path = parser.parse_args().run
+    made = parser(__doc__)
+    made.add_argument("run", type=Path, nargs="?", default=Path("runs/latest"))
+    asked = made.parse_args()
+    folder: Path = asked.run
     if not (folder / "record.jsonl").is_file():
-        parser.error(f"{folder} holds no record; run `make simulate` first, or name a run's folder")
+        made.error(f"{folder} holds no record; run `make simulate` first, or name a run's folder")
     study = load_study(folder / "study.yaml")
     full = _full_bytes(study)
     # The last account of an exchange counts: a resumed run may have held it twice.
@@ -54,11 +55,31 @@ def main() -> None:
     total = [sum(pair[i] for pairs in rows.values() for pair in pairs) / sites for i in (0, 1)]
     rounds = sum(len(pairs) for (_, kind), pairs in rows.items() if kind in ("heads", "tails"))
     plain = rounds / sites * full
+    tails = [up for (_, kind), pairs in rows.items() if kind == "tails" for _, up in pairs]
     print(
         f"whole run, per site: {total[0] / 1e6:.1f} MB down, {total[1] / 1e6:.1f} MB up; full "
         f"models in the {rounds // sites} backbone rounds alone: {plain / 1e6:.0f} MB each way, "
         f"{plain / total[0]:.1f} and {plain / total[1]:.1f} times as much"
     )
+    figures = [
+        Figure(name=f"whole run, per site, {way}", value=value / 1e6, unit="MB")
+        for way, value in zip(("down", "up"), total, strict=True)
+    ] + [
+        Figure(name=f"full models in the backbone rounds over it, {way}", value=plain / value,
+               unit="x")
+        for way, value in zip(("down", "up"), total, strict=True)
+    ]  # fmt: skip
+    if tails:
+        share = mean(tails) / full
+        figures.append(
+            Figure(name="a round of tails up, of both full models", value=share, unit="x",
+                   aim="<= 0.1")
+        )  # fmt: skip
+    enter(asked, figures, _images(study))
+
+
+def _images(study: Study) -> Images:
+    return "real" if study.network.weights == "imagenet" else "generated"
 
 
 def _kind(study: Study, phase: str, number: int) -> str:

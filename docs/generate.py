@@ -11,6 +11,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from benchmarks.ledger import RESULTS, command_rows, figure_rows, machine_rows, read
 from client.cli.main import main as site_command
 from client.site_config import SiteConfig
 from client.site_folder import LinkSettings
@@ -94,6 +95,7 @@ def pages() -> Mapping[str, str]:
             RunMetrics,
         ),
         "privacy.md": _with_tables(FOLDER / "privacy.md"),
+        "performance.md": _with_tables(FOLDER / "performance.md"),
         "status.md": _settings_page(
             "leukofed-server status --json",
             "What a monitor reads. Exit code 0: running, finished, or stopped by hand; 1: look at\n"
@@ -243,11 +245,15 @@ def _tables() -> dict[str, str]:
         for i, leaving in enumerate(LEAVES)
     ]
     threats = [(threat.who, threat.what, threat.guard) for threat in THREATS]
+    measured = read(RESULTS)
     return {
         "leaves": _table(("phase", "what leaves", "exact form"), leaves),
         "threats": _table(
             ("who", "what they can do", "what stands against it, and what remains"), threats
         ),
+        "figures": _table(*figure_rows(measured)),
+        "commands": _table(*command_rows(measured)),
+        "machines": _table(*machine_rows(measured)),
     }
 
 
