@@ -4,10 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.data.cache import ActivationCache
+from client.data.manifest import Example
 from client.phases import handle
-from client.site import Site
+from client.site import Site, unwitnessed
 from client.site_config import Cache, Images, Limits, Numerics, SiteConfig
+from common.asks import ClassifierName, Part
 from common.digests import digest_value
 from common.model.initial import build_branches
 from common.model.network import Branch
@@ -16,6 +21,10 @@ from common.yaml_file import dump_yaml
 from simulations.engines.inprocess import Handle
 from simulations.scenario import POOLED
 
+SiteWitness = Callable[
+    [str, Part, Sequence[Example], Mapping[ClassifierName, NDArray[np.float64]]], None
+]
+"""Told a site's name, and what `client.site.Witness` is told."""
 WatchWork = Callable[[str, int, int], None]
 """Told who does what, how much of it is done, and of how much."""
 
@@ -80,15 +89,17 @@ class VirtualSites:
             limits=Limits(fewest_examples=0, most_rounds=10**6, most_runs=10**6),
         )
 
-    def site(self, name: str, studies: Sequence[Study]) -> Site:
+    def site(self, name: str, studies: Sequence[Study], witness: SiteWitness | None = None) -> Site:
         """Return a site, or the pooled one, with these studies approved.
 
-        Its site file lies beside its log, for `leukofed-site log`.
+        Its site file lies beside its log, for `leukofed-site log`. A witness is told of what it
+        predicts when it is evaluated.
         """
         config = self.config(name)
         config.state.mkdir(parents=True, exist_ok=True)
         (config.state / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
         approved = {study.digest: study for study in studies}
         return Site(
-            config, approved, self.branches, self.cache, partial(self._watch, f"{name}'s views")
-        )
+            config, approved, self.branches, self.cache, partial(self._watch, f"{name}'s views"),
+            witness=unwitnessed if witness is None else partial(witness, name),
+        )  # fmt: skip

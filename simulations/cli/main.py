@@ -8,6 +8,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
 @click.group(
     cls=LazyGroup,
     rooms={
+        "compare": ("simulations.cli.compare:compare", "Compare arms over repeated folds."),
         "describe": ("simulations.cli.describe:describe", "Count a dataset, and its sites."),
         "init-model": ("simulations.cli.init_model:init_model", "Make the arrays of round 0."),
         "preprocess": ("simulations.cli.preprocess:preprocess", "Show one image at every step."),
