@@ -9,7 +9,7 @@ from common.figures import Interval, Number
 from server.report.figures import name_rows
 from server.report.svg import MUTED, PAPER, PRINTED, SERIES, inline, style
 from simulations.comparing.account import Comparison
-from simulations.comparing.words import difference, figure, title
+from simulations.comparing.words import difference, figure
 
 _WIDTH = 8.2  # inches
 _METRIC = "macro_f1"
@@ -45,7 +45,7 @@ def forest(found: Comparison, *, printed: bool) -> Figure:
         name_rows(left, list(found.arms))
         right.grid(visible=False, axis="y")
         right.tick_params(axis="y", length=0, labelleft=False)
-        left.set_xlabel(f"{title(_METRIC)}, 95 % interval".capitalize())
+        left.set_xlabel("Macro F1, 95 % interval")
         left.set_xlim(right=min(left.get_xlim()[1], 1.005))
         right.set_xlabel(f"Minus {found.reference}; hollow: not distinguishable")
     return made

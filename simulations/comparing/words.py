@@ -84,13 +84,24 @@ def headings(found: Comparison) -> tuple[str, ...]:
 
 def screen(found: Comparison) -> Table:
     """Return the table for a terminal of 80 columns: intervals stand below their figures."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=protocol(found), caption_justify="left")
-    name, f1, accuracy, softmax, gain, _, seconds = headings(found)
-    for heading in (name, f1, accuracy, gain, softmax, seconds):
-        table.add_column(heading.replace(", ", ",\n"), no_wrap=heading != name, overflow="fold")
+    table = Table(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=protocol(found), caption_justify="left"
+    )
+    table.add_column("arm", overflow="fold", min_width=12)
+    for heading in (
+        "macro F1", f"{found.reference}\nminus this", "accuracy", "softmax,\nmacro F1",
+        "time,\na trial",
+    ):  # fmt: skip
+        table.add_column(heading, no_wrap=True)
     for name, f1, accuracy, softmax, gain, than, seconds in rows(found):
-        cells = (one.replace(" [", "\n[") for one in (name, f1, accuracy, f"{gain} {than}"))
-        table.add_row(*(cell.replace("] ", "]\n") for cell in cells), softmax, seconds)
+        table.add_row(
+            name,
+            f1.replace(" [", "\n["),
+            gain.replace(" [", "\n[") + f"\n{than}" * bool(than),
+            accuracy.partition(" ")[0],
+            softmax,
+            seconds,
+        )
     return table
 
 
