@@ -162,7 +162,7 @@ def _round(sites: int, values: int) -> dict[str, float]:
         rounds = Rounds(LoopbackGrid(nodes), study, "aggregation", record, watch, 3600.0)
         conduct = Conduct(study, rounds, Checkpoints(Path(scratch)), record, watch, state)
         with Lap() as lap:
-            train_round(conduct, "backbones", first, "tails", ("heads", "tails"), None)
+            train_round(conduct, "backbones", first, "tails")
     theirs = sum(end.spent.cpu_s for end in ends.values())
     return {"cpu_s": lap.spent.cpu_s - theirs, "peak_bytes": peak_bytes()}
 

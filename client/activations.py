@@ -88,7 +88,7 @@ class Extractor:
              self._pixels, numerics.model_dump(), versions.computing]
             for branch, backbone in zip(branches, study.network.backbones, strict=True)
         ]  # fmt: skip
-        self._variation = [augmentation_digest(study.augmentation), study.seed]
+        self._variation = [augmentation_digest(study.augmentation), study.view_seed]
         self._study = {study.digest: study.name}
         self._shapes: list[tuple[int, ...]] = []
 

@@ -47,7 +47,9 @@ def answer_evaluation(site: Site, study: Study, request: Request) -> tuple[Evalu
     told = np.flatnonzero(~np.isin(truth, numbers))
     groups = [examples[i].group for i in told.tolist()]
     arrays: dict[str, NDArray[Any]] = {}
-    for name, log in _log_probabilities(site, bench, request, ask.part).items():
+    logs = _log_probabilities(site, bench, request, ask.part)
+    site.witness(ask.part, examples, logs)
+    for name, log in logs.items():
         counts = tally(
             calibrated(log[told], ask.temperatures[name]),
             truth[told],

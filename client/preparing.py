@@ -93,7 +93,8 @@ def _made(same: Sequence[Wanted], study: Study, shelf: Shelf) -> _Made:
     is_kept = example.digest in shelf
     image = shelf.read([example.digest])[0] if is_kept else prepared(example, study.imaging)
     views = [
-        (one, view(image, one[1], study.augmentation, study.seed, example.digest)) for one in same
+        (one, view(image, one[1], study.augmentation, study.view_seed, example.digest))
+        for one in same
     ]
     return _Made(None if is_kept else image, views)
 

@@ -21,7 +21,7 @@ from client.pulse import Pulse, no_pulse
 from client.rehearsal import examine_generated
 from client.site_config import Numerics, SiteConfig, rehearsal_config
 from client.training.numerics import measured, settled_numerics, threads
-from common.asks import Part
+from common.asks import ClassifierName, Part
 from common.errors import RequestRefused
 from common.model.initial import build_branches
 from common.model.network import Branch, load_branches
@@ -32,7 +32,17 @@ from common.wire import Request
 Arrays = Mapping[str, NDArray[Any]]
 Build = Callable[[Study, Path | None], list[Branch]]
 Find = Callable[[SiteConfig, Study, Pulse], Holdings]
+Witness = Callable[[Part, Sequence[Example], Mapping[ClassifierName, NDArray[np.float64]]], None]
+"""Told, on this machine alone, the log-probabilities (n, classes) of each classifier on a part."""
 _LOOK_EVERY_S = 1.0  # whether the study that is worked on is still approved
+
+
+def unwitnessed(
+    part: Part,
+    examples: Sequence[Example],
+    predicted: Mapping[ClassifierName, NDArray[np.float64]],
+) -> None:
+    """Keep nothing of what was predicted."""
 
 
 @dataclass
@@ -189,6 +199,8 @@ class Site:
         find: finds a study's examples.
         numerics: file of what was measured of this machine; None: the one in the site's state.
         parts: keeps arrays that came down; virtual sites of one process share it.
+        witness: of predictions on images that are evaluated; for virtual sites, whose images are
+            nobody's secret.
     """
 
     def __init__(
@@ -203,9 +215,11 @@ class Site:
         find: Find = examine,
         numerics: Path | None = None,
         parts: PartStore | None = None,
+        witness: Witness = unwitnessed,
     ) -> None:
         self.config = config
         self.approved = approved
+        self.witness = witness
         self._find = find
         self._numerics = numerics or config.state / "numerics.json"
         self._build = build

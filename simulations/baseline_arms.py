@@ -32,8 +32,23 @@ Rows = Callable[[Site, Part], NDArray[np.float64]]
 SiteCounts = dict[Part, dict[str, EvaluationCounts]]
 
 
+SiteProbabilities = dict[Part, dict[str, NDArray[np.float64]]]
+
+
 def probe_arm(sites: Mapping[str, Site], study: Study, initial: InitialModel) -> SiteCounts:
     """Fit and count a logistic regression on the frozen features of both backbones."""
+    return _counted(sites, study, probe_probabilities(sites, study, initial))
+
+
+def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
+    """Fit and count a logistic regression on 24 colour statistics: no shape, no texture."""
+    return _counted(sites, study, colour_probabilities(sites, study))
+
+
+def probe_probabilities(
+    sites: Mapping[str, Site], study: Study, initial: InitialModel
+) -> SiteProbabilities:
+    """Fit the linear probe, and return its probabilities (n, classes) by part and site."""
     digests = {name: digest_arrays(initial.parts[name]) for name in ("constants", "tails")}
 
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
@@ -42,11 +57,11 @@ def probe_arm(sites: Mapping[str, Site], study: Study, initial: InitialModel) ->
         with bench.computing():
             return bench.features(digests, part)[:, 0].astype(np.float64)
 
-    return _counted(sites, study, rows, linear_probe)
+    return _predicted(sites, study, rows, linear_probe)
 
 
-def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
-    """Fit and count a logistic regression on 24 colour statistics: no shape, no texture."""
+def colour_probabilities(sites: Mapping[str, Site], study: Study) -> SiteProbabilities:
+    """Fit the colour-only baseline, and return its probabilities (n, classes) likewise."""
     plain = study.imaging.model_copy(update={"contrast": "none", "stain": "none"})
 
     def rows(site: Site, part: Part) -> NDArray[np.float64]:
@@ -63,7 +78,7 @@ def colour_arm(sites: Mapping[str, Site], study: Study) -> SiteCounts:
             _store_statistics(bench, shelf, missing, plain)
         return shelf.read([e.digest for e in examples])
 
-    return _counted(sites, study, rows, colour_only)
+    return _predicted(sites, study, rows, colour_only)
 
 
 def _store_statistics(bench: Bench, shelf: Shelf, missing: list[Example], plain: Imaging) -> None:
@@ -74,9 +89,9 @@ def _store_statistics(bench: Bench, shelf: Shelf, missing: list[Example], plain:
     shelf.append([example.digest for example in missing], np.stack(found))
 
 
-def _counted(
+def _predicted(
     sites: Mapping[str, Site], study: Study, rows: Rows, fit: Callable[..., Probe]
-) -> SiteCounts:
+) -> SiteProbabilities:
     labels = {
         part: _pooled(sites, partial(_labels, study), part) for part in ("train", "validation")
     }
@@ -86,11 +101,17 @@ def _counted(
         classes=len(study.labels.classes),
     )  # fmt: skip
     return {
-        part: {
-            name: _tallied(site, study, part, probe.probabilities(rows(site, part)))
-            for name, site in sites.items()
-        }
+        part: {name: probe.probabilities(rows(site, part)) for name, site in sites.items()}
         for part in EVALUATED
+    }
+
+
+def _counted(
+    sites: Mapping[str, Site], study: Study, probabilities: SiteProbabilities
+) -> SiteCounts:
+    return {
+        part: {name: _tallied(sites[name], study, part, rows) for name, rows in found.items()}
+        for part, found in probabilities.items()
     }
 
 

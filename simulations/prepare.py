@@ -76,6 +76,8 @@ def prepare(
     manifest: Path,
     cache: ActivationCache,
     watch: Watch,
+    *,
+    releases: bool = True,
 ) -> Prepared:
     """Divide the images, settle the numerics and make the initial model, each once.
 
@@ -88,12 +90,13 @@ def prepare(
         manifest: of the whole dataset.
         cache: of activations.
         watch: shows progress.
+        releases: whether the run ends in a release, which needs fronts.safetensors.
 
     Raises:
         LeukofedError: the scenario, its data or its weights are unfit.
     """
     virtual = _virtual_sites(scenario, study, places, path, manifest, cache, watch)
-    initial = _initial(virtual, study, path)
+    initial = _initial(virtual, study, path, releases=releases)
     study = study.model_copy(update={"initial_model": initial.digest})
     (path / "study.yaml").write_text(dump_yaml(study), encoding="utf-8")
     return Prepared(study, virtual, initial)
@@ -223,11 +226,12 @@ def _check_parts(partitioned: Path) -> None:
         )
 
 
-def _initial(virtual: VirtualSites, study: Study, path: Path) -> InitialModel:
+def _initial(virtual: VirtualSites, study: Study, path: Path, *, releases: bool) -> InitialModel:
     """Make the initial model once; a resumed run reads it again."""
     file, fronts = path / "initial.safetensors", path / "fronts.safetensors"
-    if not (file.exists() and fronts.exists()):
+    if not (file.exists() and (fronts.exists() or not releases)):
         branches = virtual.branches(study, virtual.weights)
         write_initial(file, initial_model(study, branches))
-        write_whole(fronts, save(front_arrays(branches)))
+        if releases:
+            write_whole(fronts, save(front_arrays(branches)))
     return read_initial(file)

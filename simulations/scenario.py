@@ -5,7 +5,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    RootModel,
+    StringConstraints,
+    model_validator,
+)
 
 from common.digests import digest_file, digest_value
 from common.errors import ConfigError
@@ -23,6 +31,7 @@ ARM_NAMES: tuple[ArmName, ...] = (
     "federated", "local_only", "pooled", "linear_probe", "colour_only",
 )  # fmt: skip
 ExportFormat = Literal["tensorboard", "mlflow", "csv", "parquet"]
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=40)]
 POOLED = "pooled"
 """The site of the arm that trains on all sites' images in one place."""
 _FIX = "correct these keys; configs/scenarios/ holds examples"
@@ -92,20 +101,25 @@ class Scenario(Strict):
     with another engine."""
     exports: tuple[ExportFormat, ...] = ()
     """Forms in which the run's records are written at its end, to `exports/` in its folder."""
+    variants: dict[VariantName, dict[str, JsonValue]] = Field(default_factory=dict)
+    """Variants of the study for `leukofed-sim compare`, by name: what differs from the study as
+    `settings` leave it, in the same nesting. `leukofed-sim run` does not look at them."""
 
     @model_validator(mode="after")
     def _has_something_to_compare(self) -> "Scenario":
         if "federated" not in self.arms or len(set(self.arms)) < len(self.arms):
             raise ValueError("arms: federated must be among them, and none twice")
+        if taken := sorted({*self.variants} & {*ARM_NAMES}):
+            raise ValueError(f"variants: {', '.join(taken)} is an arm of every study")
         return self
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of what the scenario computes, with every default filled in.
+        """SHA-256, in hex, of what a run computes, with every default filled in.
 
         A partition's file counts by what it holds, not by its name.
         """
-        told = self.model_dump(mode="json", exclude={"engine", "exports"})
+        told = self.model_dump(mode="json", exclude={"engine", "exports", "variants"})
         if isinstance(self.partition, ByFile):
             told["partition"]["file"] = digest_file(Path(self.partition.file))
         return digest_value(told)
@@ -142,6 +156,41 @@ def load_scenario(scenario: str | Path) -> tuple[Scenario, Study]:
             fix="give this site another name in the study",
         )
     return found, study
+
+
+def load_variants(scenario: str | Path, study: Study, more: Path | None = None) -> dict[str, Study]:
+    """Read a scenario's variants, and those of a file of their own, as studies.
+
+    Args:
+        scenario: as for `load_scenario`.
+        study: what it returned; the variants' defaults.
+        more: a YAML file of further variants, `NAME: {settings}`; they come before the scenario's
+            of the same name.
+
+    Raises:
+        ConfigError: as `load_scenario` says; or a variant has the name of an arm, or other
+            classes than the study.
+    """
+    lay = BeforeValidator(partial(merged, study.model_dump(mode="json")))
+
+    class Several(RootModel[dict[VariantName, Annotated[Study, lay]]]):
+        pass
+
+    class Settled(BaseModel):
+        variants: dict[VariantName, Annotated[Study, lay]] = Field(default_factory=dict)
+
+    found = dict(load_yaml(_find(scenario), Settled, fix=_FIX).variants)
+    if more is not None:
+        found |= load_yaml(more, Several, fix=_FIX).root
+    for name, variant in found.items():
+        if name in ARM_NAMES or variant.labels != study.labels:
+            raise ConfigError(
+                f"variant {name} has the name of an arm"
+                if name in ARM_NAMES
+                else f"variant {name} has other labels than the study: they cannot be compared",
+                fix="give it another name" if name in ARM_NAMES else "leave `labels` out of it",
+            )
+    return found
 
 
 def shipped_scenarios() -> dict[str, Path]:

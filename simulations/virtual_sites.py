@@ -5,10 +5,15 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.data.cache import ActivationCache
+from client.data.manifest import Example
 from client.phases import handle
-from client.site import PartStore, Site
+from client.site import PartStore, Site, unwitnessed
 from client.site_config import Cache, Images, Limits, Numerics, SiteConfig
+from common.asks import ClassifierName, Part
 from common.digests import digest_value
 from common.model.initial import build_branches
 from common.model.network import Branch
@@ -18,6 +23,10 @@ from common.yaml_file import dump_yaml
 from simulations.engines.inprocess import Handle
 from simulations.scenario import POOLED
 
+SiteWitness = Callable[
+    [str, Part, Sequence[Example], Mapping[ClassifierName, NDArray[np.float64]]], None
+]
+"""Told a site's name, and what `client.site.Witness` is told."""
 WatchWork = Callable[[str, int, int], None]
 """Told who does what, how much of it is done, and of how much."""
 
@@ -104,15 +113,19 @@ class VirtualSites:
         (config.state / "site.yaml").write_text(dump_yaml(config), encoding="utf-8")
         return config
 
-    def site(self, name: str, studies: Sequence[Study]) -> Site:
+    def site(self, name: str, studies: Sequence[Study], witness: SiteWitness | None = None) -> Site:
         """Return a site, or the pooled one, with these studies approved.
 
-        One of the sites apart is to be closed: its cache is open.
+        One of the sites apart is to be closed: its cache is open. A witness is told of what it
+        predicts when it is evaluated.
         """
         approved = {study.digest: study for study in studies}
         cache = None if self._apart else self.cache
         watch = partial(self._watch, f"{name}'s views")
-        return Site(self.config(name), approved, self.branches, cache, watch, parts=self._parts)
+        return Site(
+            self.config(name), approved, self.branches, cache, watch, parts=self._parts,
+            witness=unwitnessed if witness is None else partial(witness, name),
+        )  # fmt: skip
 
     def _cache(self, name: str) -> Cache:
         folder, limit_gb = self.cache.folder.resolve(), self.cache.limit_bytes / 1e9

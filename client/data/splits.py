@@ -94,9 +94,9 @@ def _drawn(examples: Sequence[Example], settings: Split, seed: int, site: str) -
 
     shares = np.array([1 - settings.validation - settings.test, settings.validation, settings.test])
     generator = stream(seed, "split", site)
-    draws = [_draw(counts, shares, generator) for _ in range(_DRAWS)]
-    best = min(draws, key=lambda parts: _misfit(counts, shares, parts))
-    if _misfit(counts, shares, best)[0]:
+    draws = [draw_parts(counts, shares, generator) for _ in range(_DRAWS)]
+    best = min(draws, key=lambda parts: misfit(counts, shares, parts))
+    if misfit(counts, shares, best)[0]:
         raise DataError(
             f"{len(names)} group{' is' if len(names) == 1 else 's are'} too few to fill training, "
             "validation and test parts",
@@ -105,7 +105,7 @@ def _drawn(examples: Sequence[Example], settings: Split, seed: int, site: str) -
     return [PARTS[best[group]] for group in groups]
 
 
-def _draw(
+def draw_parts(
     counts: NDArray[np.float64], shares: NDArray[np.float64], generator: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw a part for each group, int64 (groups,).
@@ -113,6 +113,11 @@ def _draw(
     The groups of a stratum are laid in random order around a circle, which the shares divide
     from a random point; a group belongs to the part that holds its middle. So no part gains or
     loses more than the largest group of each stratum.
+
+    Args:
+        counts: float64 (groups, classes), images; a group's stratum is its most frequent class.
+        shares: float64 (parts,); their sum is 1.
+        generator: draws.
     """
     sizes = counts.sum(axis=1)
     strata = counts.argmax(axis=1)
@@ -126,7 +131,7 @@ def _draw(
     return parts
 
 
-def _misfit(
+def misfit(
     counts: NDArray[np.float64], shares: NDArray[np.float64], parts: NDArray[np.int64]
 ) -> tuple[int, float]:
     """Parts left empty, and chi-squared of the counts per part and class against the shares."""

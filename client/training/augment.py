@@ -29,7 +29,7 @@ def view(image: Image, number: int, settings: Augmentation, seed: int, key: str)
         image: uint8 (height, height, 3), RGB.
         number: which view.
         settings: the study's.
-        seed: the study's seed.
+        seed: the study's `view_seed`.
         key: the image's digest, so that every image varies in its own way.
 
     Returns:
@@ -62,7 +62,8 @@ def view(image: Image, number: int, settings: Augmentation, seed: int, key: str)
 
 def augmentation_digest(settings: Augmentation) -> str:
     """Return what identifies views after the first, beside image, seed and number: SHA-256."""
-    return digest_value({"version": _VERSION, "augmentation": settings.model_dump(mode="json")})
+    varied = settings.model_dump(mode="json", exclude={"seed"})
+    return digest_value({"version": _VERSION, "augmentation": varied})
 
 
 def _warped(image: Image, *, angle: float, zoom: float, move: tuple[float, float]) -> Image:

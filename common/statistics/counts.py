@@ -91,7 +91,7 @@ def tally(
         return no_counts(classes, replicates)
     predicted = probabilities.argmax(axis=1)
     group = np.unique([str(g) for g in groups], return_inverse=True)[1]
-    weights = _resampled(int(group.max()) + 1, replicates, generator)
+    weights = resampled(int(group.max()) + 1, replicates, generator)
     coarse = _score_bins(probabilities, REPLICATE_SCORE_BINS)
     return EvaluationCounts(
         confusion=_confusion(truth, predicted, classes),
@@ -150,7 +150,7 @@ def _losses(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> NDA
     return np.array([np.rint(x / UNIT).astype(np.int64).sum() for x in (brier, log_loss)])
 
 
-def _resampled(groups: int, replicates: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def resampled(groups: int, replicates: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Return how often each group is drawn in each replicate, (replicates, groups)."""
     equal = np.full(groups, 1 / groups)
     return np.asarray(generator.multinomial(groups, equal, size=replicates), dtype=np.int64)

@@ -28,3 +28,6 @@ class Augmentation(Strict):
     """Standard deviation of the factor on each channel's optical density."""
     stain_shift: float = Field(default=0.02, ge=0, le=0.5)
     """Standard deviation of what is added to each channel's optical density."""
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    """Draws the views; null: the study's seed. Studies of different seeds that share this one share
+    their views, which are then computed once."""

@@ -146,6 +146,11 @@ class Study(Strict):
         """SHA-256, in hex, of the study with every default filled in."""
         return digest_value(self.model_dump(mode="json"))
 
+    @property
+    def view_seed(self) -> int:
+        """The seed that draws the views of training images."""
+        return self.seed if self.augmentation.seed is None else self.augmentation.seed
+
     def phase(self, kind: type[Kind]) -> Kind:
         """Return the settings of one phase."""
         return next(phase for phase in self.phases if isinstance(phase, kind))

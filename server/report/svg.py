@@ -20,6 +20,13 @@ SERIES = tuple(_SHADES[f"s{i}"] for i in range(1, 8))
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
+PRINTED = {
+    INK: "#1c2024", MUTED: "#5a626b", RULE: "#d5dae0", PAPER: "#ffffff",
+    **dict(zip(SERIES, ("#0072b2", "#d55e00", "#007a5a", "#a85c8c", "#b57900", "#3a8fc4",
+                        "#1c2024"), strict=True)),
+}  # fmt: skip
+"""The colours of the page's light mode, for figures in files of their own."""
+
 _WIDTH = 4.6  # inches; 440 CSS pixels at its natural size
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -52,9 +59,14 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def style() -> Any:
-    """Return the context in which a page's figures are made."""
-    return mpl.rc_context(_STYLE)
+def style(*, printed: bool = False) -> Any:
+    """Return the context in which a page's figures are made, or those of files of their own."""
+    if not printed:
+        return mpl.rc_context(_STYLE)
+    return mpl.rc_context(
+        {key: PRINTED.get(value, value) if isinstance(value, str) else value
+         for key, value in _STYLE.items()} | {"figure.facecolor": PRINTED[PAPER]}
+    )  # fmt: skip
 
 
 def blank(height: float) -> Figure:

@@ -8,6 +8,7 @@ from common.commands import LazyGroup, check_installation, plain_errors
 @click.group(
     cls=LazyGroup,
     rooms={
+        "compare": ("simulations.cli.compare:compare", "Compare arms over repeated folds."),
         "completion": ("common.completion:completion", "Let a shell complete this command."),
         "describe": ("simulations.cli.describe:describe", "Count a dataset, and its sites."),
         "export": ("simulations.cli.export:export", "Write a run for TensorBoard and the like."),

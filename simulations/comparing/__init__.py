@@ -1,0 +1,1 @@
+"""Arms compared over repeated folds: trials, their statistics, and what is written of them."""
