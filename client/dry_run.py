@@ -7,6 +7,7 @@ tells in a real run has the same names, shapes and types; the values differ as t
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from common.asks import (
     EVALUATED,
     NEEDED_PARTS,
+    TRAINED_PARTS,
     Ask,
     BoosterAsk,
     CalibrationAsk,
@@ -22,6 +24,7 @@ from common.asks import (
     EvaluationAsk,
     FitAsk,
     MomentsAsk,
+    Stage,
     Work,
     work_of,
 )
@@ -35,6 +38,7 @@ from common.parts import Arrays, by_part, flattened
 from common.statistics.temperature import best_temperature
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
 from common.study.schema import Study
+from common.updates.coding import decoded
 from common.updates.differences import apply
 from common.updates.moments import moments
 from common.wire import Reply, Request, Step, decode_reply, encode_request
@@ -127,15 +131,19 @@ def dry_run(study: Study, site: str, initial: Mapping[str, Arrays], carry: Carry
     yield run.ask("backbones", 0, MomentsAsk(), take=run.standardise_heads)
     if backbones.head_rounds:
         yield run.ask(
-            "backbones", 1, FitAsk(stage="heads"), backbones.head_rounds, take=run.add_differences
-        )
+            "backbones", 1, FitAsk(stage="heads"), backbones.head_rounds,
+            take=partial(run.add_differences, "heads"),
+        )  # fmt: skip
     if backbones.tail_rounds:
         yield run.ask(
             "backbones", backbones.head_rounds + 1, FitAsk(stage="tails"), backbones.tail_rounds,
-            take=run.add_differences,
+            take=partial(run.add_differences, "tails"),
         )  # fmt: skip
     yield run.ask("fusion", 0, MomentsAsk(), take=run.standardise_fusion)
-    yield run.ask("fusion", 1, FitAsk(stage="fusion"), fusion.rounds, take=run.add_differences)
+    yield run.ask(
+        "fusion", 1, FitAsk(stage="fusion"), fusion.rounds,
+        take=partial(run.add_differences, "fusion"),
+    )  # fmt: skip
     yield from run.grow_trees()
     yield run.ask("calibration", 1, CalibrationAsk(), take=run.set_temperatures)
     for exchange, part in enumerate(EVALUATED):
@@ -192,11 +200,14 @@ class _Course:
             problem=reply.problem,
         )  # fmt: skip
 
-    def add_differences(self, reply: Reply) -> None:
+    def add_differences(self, stage: Stage, reply: Reply) -> None:
         """Add what training changed: the mean over one site."""
-        changed = by_part(reply.arrays)
-        held = flattened({part: self.parts[part] for part in changed})
-        mean = {name: array.astype(np.float64) for name, array in reply.arrays.items()}
+        held = flattened({part: self.parts[part] for part in TRAINED_PARTS[stage]})
+        update, compression = reply.arrays, self.study.compression
+        if compression.up != "none":
+            sizes = {name: array.shape for name, array in held.items()}
+            update = decoded(update, sizes, compression.up, compression.share)
+        mean = {name: array.astype(np.float64) for name, array in update.items()}
         self.parts.update(by_part(apply(held, mean)))
 
     def standardise_heads(self, reply: Reply) -> None:

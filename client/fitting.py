@@ -16,10 +16,12 @@ from client.training.fit import fit_dense, fit_tail
 from common.asks import FitAsk, FitTold, MomentsTold
 from common.errors import DataError
 from common.model.network import Branch, fusion_arrays, trained_arrays
+from common.parts import flattened
 from common.seeds import seed_for, stream
 from common.study.phases import BackbonesPhase
 from common.study.schedule import schedule_of
 from common.study.schema import Study
+from common.updates.coding import fed_back
 from common.updates.differences import difference
 from common.updates.moments import moment_sums
 from common.wire import Request
@@ -57,7 +59,7 @@ def _fit_heads(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
             list(branch.head.parameters()), branch.logits, own, labels, schedule,
             _generator(bench.study, request, branch.architecture), bench.pulse,
         )  # fmt: skip
-    update = _difference(site, bench, ("heads",))
+    update = _update(site, bench, request, _trained(bench, "heads"))
     return _told(bench, loss_sum / len(bench.branches), logits), update
 
 
@@ -76,7 +78,7 @@ def _fit_tails(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Arr
             _generator(bench.study, request, branch.architecture), extractor.numerics,
             bench.pulse,
         )  # fmt: skip
-    update = _difference(site, bench, ("heads", "tails"))
+    update = _update(site, bench, request, _trained(bench, "heads", "tails"))
     return _told(bench, loss_sum / len(bench.branches), logits), update
 
 
@@ -94,8 +96,8 @@ def _fit_fusion(site: Site, bench: Bench, request: Request) -> tuple[FitTold, Ar
         bench.features(request.parts, "train", views), bench.labels("train"), schedule,
         _generator(bench.study, request, "fusion"), bench.pulse,
     )  # fmt: skip
-    update = difference(fusion_arrays(fusion), site.parts["fusion"])
-    return _told(bench, loss_sum, logits), {f"fusion/{name}": a for name, a in update.items()}
+    update = _update(site, bench, request, {"fusion": fusion_arrays(fusion)})
+    return _told(bench, loss_sum, logits), update
 
 
 def _ready(site: Site, study: Study, request: Request) -> Bench:
@@ -121,15 +123,23 @@ def _mean_log_probabilities(
     return mean
 
 
-def _difference(site: Site, bench: Bench, parts: Sequence[str]) -> dict[str, NDArray[np.float16]]:
-    """Return what training changed in these parts, names prefixed by the part."""
-    return {
-        f"{part}/{name}": array
-        for part in parts
-        for name, array in difference(
-            trained_arrays(bench.branches, part), site.parts[part]
-        ).items()
-    }
+def _trained(bench: Bench, *parts: str) -> dict[str, Arrays]:
+    return {part: trained_arrays(bench.branches, part) for part in parts}
+
+
+def _update(
+    site: Site, bench: Bench, request: Request, trained: Mapping[str, Arrays]
+) -> dict[str, NDArray[Any]]:
+    """Return what training changed, as it travels: float16 under `part/name`, or coded."""
+    new, old = flattened(trained), flattened({part: site.parts[part] for part in trained})
+    compression = bench.study.compression
+    if compression.up == "none":
+        return difference(new, old)
+    change = {name: np.subtract(new[name], a, dtype=np.float64) for name, a in old.items()}
+    owed = site.door.owed(request.step)
+    sent, _, left = fed_back(change, owed, compression.up, compression.share)
+    site.door.owe(request.step, left)
+    return sent
 
 
 def _told(bench: Bench, loss_sum: float, logs: NDArray[np.float64]) -> FitTold:

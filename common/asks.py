@@ -171,6 +171,12 @@ NEEDED_PARTS: Mapping[Work, tuple[str, ...]] = {
 """The parts of the model that each work needs; a request names exactly these."""
 
 
+TRAINED_PARTS: Mapping[Stage, tuple[str, ...]] = {
+    "heads": ("heads",), "tails": ("heads", "tails"), "fusion": ("fusion",),
+}  # fmt: skip
+"""The parts of the model whose differences training sends back."""
+
+
 def work_of(ask: Ask) -> Work:
     """Name the work that is asked for; of training, with its stage."""
     if ask.kind != "fit":

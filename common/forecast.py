@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from common.asks import (
     EVALUATED,
     NEEDED_PARTS,
+    TRAINED_PARTS,
     Ask,
     BoosterAsk,
     BoosterTold,
@@ -37,6 +38,7 @@ from common.shapes import (
     block_bytes,
     booster_rules,
     calibration_shapes,
+    coded_shapes,
     evaluation_shapes,
     forest_shapes,
     level_shapes,
@@ -51,9 +53,7 @@ Images = Mapping[Part, int]
 """A site's images by part."""
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
-_TRAINED: Mapping[Stage, tuple[str, ...]] = {
-    "heads": ("heads",), "tails": ("heads", "tails"), "fusion": ("fusion",),
-}  # fmt: skip
+_EVERY_TRAINED = {part for parts in TRAINED_PARTS.values() for part in parts}
 _NO_DIGEST = "0" * 64
 _EMPTY_BLOCK = block_bytes({})
 _COUNT = 5000  # a number of usual length, in the messages whose size is worked out
@@ -91,7 +91,7 @@ def planned_exchanges(study: Study) -> Iterator[Planned]:
     stages += ["tails" for _ in range(backbones.tail_rounds)]
     dense: list[Stage] = ["fusion" for _ in range(fusion.rounds)]
     yield from _training("backbones", stages, (), "moments")
-    trained = [part for stage in stages[-1:] for part in _TRAINED[stage]]
+    trained = [part for stage in stages[-1:] for part in TRAINED_PARTS[stage]]
     yield from _training("fusion", dense, trained, "fusion-moments")
     booster = study.phase(BoosterPhase)
     for round_ in range(1, booster.rounds + 1):
@@ -116,8 +116,9 @@ def traffic(study: Study, shapes: ModelShapes) -> list[Traffic]:
             versions[part] = versions.get(part, 0) + 1
         needed = NEEDED_PARTS[work_of(planned.ask)]
         travelling = [part for part in needed if held.get(part) != versions.get(part, 0)]
+        steps = [part for part in travelling if held.get(part) == versions.get(part, 0) - 1]
         held |= {part: versions.get(part, 0) for part in needed}
-        down = _request_bytes(study, shapes, planned, travelling)
+        down = _request_bytes(study, shapes, planned, travelling, steps)
         found.append(Traffic(planned, down, _reply_bytes(study, shapes, planned)))
     return found
 
@@ -188,7 +189,7 @@ def _training(
     renewed: tuple[str, ...] = (moments,)
     for number, stage in enumerate(stages, start=1):
         yield Planned(phase, number, 0, FitAsk(stage=stage), renewed)
-        renewed = _TRAINED[stage]
+        renewed = TRAINED_PARTS[stage]
 
 
 def _step(study: Study, planned: Planned) -> Step:
@@ -203,17 +204,25 @@ def _step(study: Study, planned: Planned) -> Step:
 
 
 def _request_bytes(
-    study: Study, shapes: ModelShapes, planned: Planned, travelling: Sequence[str]
+    study: Study,
+    shapes: ModelShapes,
+    planned: Planned,
+    travelling: Sequence[str],
+    steps: Sequence[str],
 ) -> int:
+    """Return the bytes of a request; of `steps` the site holds the version before."""
     parts = dict.fromkeys(NEEDED_PARTS[work_of(planned.ask)], _NO_DIGEST)
     # The names of what travels stand in the header; empty parts put nothing into the block.
     nothing: dict[str, Arrays] = {part: {} for part in travelling}
-    empty = Request(_step(study, planned), planned.ask, parts, nothing)
-    arrays = {
-        f"{part}/{name}": shape
-        for part in travelling
-        for name, shape in _part_shapes(study, shapes, planned, part).items()
-    }
+    is_coded = study.compression.down == "int8"
+    coded = [part for part in steps if part in _EVERY_TRAINED and is_coded]
+    since = dict.fromkeys(coded, _NO_DIGEST)
+    empty = Request(_step(study, planned), planned.ask, parts, nothing, since)
+    arrays = {}
+    for part in travelling:
+        whole = _part_shapes(study, shapes, planned, part)
+        sent = coded_shapes(whole, "int8") if part in coded else whole
+        arrays |= {f"{part}/{name}": shape for name, shape in sent.items()}
     return len(encode_request(empty)) - _EMPTY_BLOCK + block_bytes(arrays)
 
 
@@ -251,7 +260,7 @@ def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, 
                 examples=_COUNT, loss_sum=1234.5678901234567, validation_examples=_COUNT,
                 validation_correct=_COUNT, validation_loss_sum=1234.5678901234567,
             )  # fmt: skip
-            return told, update_shapes(shapes, _TRAINED[ask.stage])
+            return told, update_shapes(shapes, TRAINED_PARTS[ask.stage], study.compression)
         case "booster":
             rules = booster_rules(study, shapes)
             return BoosterTold(examples=_COUNT), level_shapes(rules, ask.level)

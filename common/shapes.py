@@ -10,11 +10,15 @@ from common.boosting.rules import Rules, rules_of
 from common.initial_model import InitialModel
 from common.statistics.counts import no_counts
 from common.statistics.temperature import GRID
+from common.study.compression import Compression
 from common.study.phases import BoosterPhase, EvaluationPhase
 from common.study.schema import Study
+from common.updates.coding import Way, layout
 
-_BYTES = {"float32": 4, "float16": 2, "int64": 8, "int32": 4}
-_SHORT = {"float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32"}
+_BYTES = {"float32": 4, "float16": 2, "int64": 8, "int32": 4, "int8": 1, "uint8": 1}
+_SHORT = {
+    "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int8": "I8", "uint8": "U8",
+}  # fmt: skip
 _NODE = {"feature": "int32", "bin": "int32", "value": "float32", "hessian": "float32",
          "gain": "float32"}  # fmt: skip
 
@@ -132,12 +136,28 @@ def moment_shapes(shapes: ModelShapes) -> Shapes:
     return {name: Shape("int64", (shapes.width,)) for name in ("sum", "square")}
 
 
-def update_shapes(shapes: ModelShapes, parts: tuple[str, ...]) -> Shapes:
-    """Return the shapes of a site's differences in some parts: float16, whatever came down."""
-    return {
+def update_shapes(
+    shapes: ModelShapes, parts: tuple[str, ...], compression: Compression
+) -> Shapes:
+    """Return the shapes of a site's differences in some parts, as they travel.
+
+    Float16, whatever came down, unless the study compresses them.
+    """
+    update = {
         f"{part}/{name}": Shape("float16", shape.shape)
         for part in parts
         for name, shape in shapes.parts[part].items()
+    }
+    if compression.up == "none":
+        return update
+    return coded_shapes(update, compression.up, compression.share)
+
+
+def coded_shapes(shapes: Shapes, way: Way, share: float = 1.0) -> Shapes:
+    """Return the shapes of the arrays that a coding makes of arrays of these shapes."""
+    sizes = {name: shape.shape for name, shape in shapes.items()}
+    return {
+        name: Shape(kind, (length,)) for name, (kind, length) in layout(sizes, way, share).items()
     }
 
 

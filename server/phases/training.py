@@ -7,15 +7,22 @@ from numpy.typing import NDArray
 
 from common.asks import FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
 from common.errors import UpdateRejected
-from common.parts import by_part, flattened
+from common.parts import flattened
 from common.study.phases import PhaseName
-from common.study.schedule import furthest, schedule_of
-from common.updates.differences import apply
+from common.study.schedule import largest_update
 from common.updates.moments import moment_bounds, moments
 from common.wire import Reply
 from server.aggregation import RunningMean, RunningSum
 from server.conduct import Conduct, told_as
-from server.intake import check_arrays, check_examples, check_norm, check_range, euclidean
+from server.intake import (
+    check_arrays,
+    check_examples,
+    check_norm,
+    check_range,
+    differences,
+    euclidean,
+)
+from server.renewal import renew
 
 
 def gather_moments(
@@ -60,21 +67,20 @@ def train_round(
     mean = RunningMean(held)
     values = sum(array.size for array in held.values())
     norm = euclidean(held)
-    schedule = schedule_of(conduct.study, stage, number)
     told_by: dict[str, FitTold] = {}
 
     def take(site: str, reply: Reply) -> None:
         told = told_as(FitTold, reply)
         _check_told(conduct, site, told)
-        check_arrays(site, reply.arrays, held, np.float16)
-        reach = furthest(schedule, told.examples, values, norm)
-        check_norm(site, reply.arrays, reach if norm_bound is None else norm_bound)
-        mean.add(site, told.examples, reply.arrays)
+        update = differences(site, reply.arrays, held, conduct.study.compression)
+        check_arrays(site, update, held, np.float16)
+        reach = largest_update(conduct.study, stage, number, told.examples, values, norm)
+        check_norm(site, update, reach if norm_bound is None else norm_bound)
+        mean.add(site, told.examples, update)
         told_by[site] = told
 
     sites = conduct.ask(phase, number, FitAsk(stage=stage), take)
-    for part, arrays in by_part(apply(held, mean.mean())).items():
-        conduct.hold(part, arrays)
+    renew(conduct, held, mean.mean())
     point = _curve_point([told_by[site] for site in sites])
     curves = conduct.facts.setdefault("curves", {})
     curves.setdefault(phase, []).append({"round": number, "stage": stage, **point})

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from client.data.cache import ActivationCache
-from client.site import Bench, PartStore, Site, open_cache
+from client.part_store import PartStore
+from client.site import Bench, Site, open_cache
 from client.site_config import Cache, Images, Numerics, SiteConfig
 from common.digests import digest_arrays
 from common.errors import DataError, RequestRefused
