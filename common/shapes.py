@@ -136,9 +136,7 @@ def moment_shapes(shapes: ModelShapes) -> Shapes:
     return {name: Shape("int64", (shapes.width,)) for name in ("sum", "square")}
 
 
-def update_shapes(
-    shapes: ModelShapes, parts: tuple[str, ...], compression: Compression
-) -> Shapes:
+def update_shapes(shapes: ModelShapes, parts: tuple[str, ...], compression: Compression) -> Shapes:
     """Return the shapes of a site's differences in some parts, as they travel.
 
     Float16, whatever came down, unless the study compresses them.

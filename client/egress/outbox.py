@@ -35,7 +35,8 @@ class Outbox:
 
     Each is two files: the bytes, written first, and a line that describes them, whose presence
     says that the release took place. A process killed in between has released nothing. Where the
-    study compresses, a third comes before them: what the reply leaves out (`common.updates.coding`).
+    study compresses, a third comes before them: what the reply leaves out of the update
+    (`common.updates.coding`), which the next one makes good.
 
     Args:
         folder: comes into being with the first release.
