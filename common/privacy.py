@@ -32,7 +32,7 @@ LEAVES = (
     Leaving(
         "backbones",
         "once, sums of the features and their squares; each round what training changed",
-        "int64 sums; float16 differences",
+        "int64 sums; float16 differences, or what codes them (`compression` of the study)",
     ),
     Leaving(
         "backbones",
@@ -43,7 +43,7 @@ LEAVES = (
     Leaving(
         "fusion",
         "the same, of the dense layers",
-        "int64 sums; float16 differences; numbers",
+        "int64 sums; differences as above; numbers",
     ),
     Leaving(
         "booster",
