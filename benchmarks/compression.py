@@ -1,8 +1,7 @@
 """Bytes of an update against macro-F1: compressed studies beside the same studies uncompressed.
 
-    python benchmarks/compression.py                  # generated smears, minutes
-    python benchmarks/compression.py --data ../shared/data/taleqani-dev \\
-        --weights ../shared/weights --images 600      # real images
+    python benchmarks/compression.py                                            # generated smears
+    python benchmarks/compression.py --data DIR --weights DIR --images 600      # real images
 
 Every seed divides the images anew and begins with another model; all codings of a seed have the
 same of both, so their differences are paired. What is measured is kept in OUT/compression.json and
@@ -82,9 +81,7 @@ def _scenario(data: Path | None) -> tuple[Scenario, Study]:
         # Small pictures, and as many to test on as to train on: what is compared is bytes.
         smaller = SyntheticSettings(test=6, fields=2, size=64)
         changes["data"] = SyntheticData(kind="synthetic", settings=smaller)
-        study = study.model_copy(
-            update={"imaging": study.imaging.model_copy(update={"size": 64})}
-        )
+        study = study.model_copy(update={"imaging": study.imaging.model_copy(update={"size": 64})})
     return found.model_copy(update=changes), study
 
 
@@ -150,8 +147,18 @@ def _table(measured: Sequence[Measured]) -> Table:
         title=f"bytes per site; both full float32 models: {full / 1e6:.2f} MB; "
         f"{measured[0]['trained'] / 1e6:.2f}M values trained"
     )
-    for heading in ("coding", "seeds", "MB up, a tail round", "of full", "MB down, the same",
-                    "MB up, run", "MB down, run", "macro-F1", "minus none", "softmax minus none"):
+    for heading in (
+        "coding",
+        "seeds",
+        "MB up, a tail round",
+        "of full",
+        "MB down, the same",
+        "MB up, run",
+        "MB down, run",
+        "macro-F1",
+        "minus none",
+        "softmax minus none",
+    ):
         table.add_column(heading, justify="left" if heading == "coding" else "right")  # fmt: skip
     for name, ones in _by_coding(measured).items():
         up, down, run_up, run_down = (mean(one[key] for one in ones) for key in _BYTES)

@@ -1,8 +1,8 @@
 """What a coding leaves out of one update goes with a later one: error feedback.
 
 With C a coding and D its reading, x_t = d_t + e_t is coded instead of the difference d_t, and
-e_{t+1} = x_t - D(C(x_t)) stays behind, from e_0 = 0 (Seide et al. 2014, section 3.1; Karimireddy et
-al. 2019, Algorithm 2). So what was read and what is left add up to the differences:
+e_{t+1} = x_t - D(C(x_t)) stays behind, from e_0 = 0 (Seide et al. 2014; Karimireddy et al.
+2019, Algorithm 2). So what was read and what is left add up to the differences:
 
     sum_t D(C(x_t)) + e_{T+1} = sum_t d_t
 

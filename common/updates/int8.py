@@ -1,10 +1,9 @@
 """Differences as whole numbers of 8 bits, with a float16 scale for each channel.
 
 A value x of a channel is sent as q = rint(x / s), with s = max |x| / 127 of that channel, and read
-as q * s: uniform quantisation, as in Seide et al. 2014 but with 255 levels instead of two. Rounding
-is to nearest, without chance: error feedback (`common.updates.coding`) corrects its bias, and
-nearest rounding leaves half the error of stochastic rounding (Alistarh et al. 2017, eq. 4), at
-most.
+as q * s: as in Seide et al. 2014, with 255 levels instead of two. Rounding is to nearest, without
+chance: error feedback (`common.updates.coding`) corrects its bias, and its largest error is half
+that of stochastic rounding (Alistarh et al. 2017).
 
 An array's first axis counts its channels; a vector is one channel. All arrays together make one
 array of codes and one of scales, in the order of their names.

@@ -1,6 +1,6 @@
 """The largest differences alone, and where they stand.
 
-Top-k sparsification (Stich et al. 2018, Definition 2.1): of all values of all arrays, in the order
+Top-k sparsification (Stich et al. 2018, Definition 2.2): of all values of all arrays, in the order
 of their names, the k largest in size are sent, of equal ones the first; the others wait in the
 residual of error feedback (`common.updates.coding`).
 
