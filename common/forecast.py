@@ -34,6 +34,7 @@ from common.log_head import EMPTY, with_head
 from common.parts import Arrays
 from common.shapes import (
     ModelShapes,
+    Shape,
     Shapes,
     block_bytes,
     booster_rules,
@@ -218,7 +219,7 @@ def _request_bytes(
     coded = [part for part in steps if part in _EVERY_TRAINED and is_coded]
     since = dict.fromkeys(coded, _NO_DIGEST)
     empty = Request(_step(study, planned), planned.ask, parts, nothing, since)
-    arrays = {}
+    arrays: dict[str, Shape] = {}
     for part in travelling:
         whole = _part_shapes(study, shapes, planned, part)
         sent = coded_shapes(whole, "int8") if part in coded else whole

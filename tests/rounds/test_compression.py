@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from common.errors import RunStopped
 from common.forecast import traffic
 from common.metrics import RunMetrics
 from common.model.initial import model_shapes
@@ -61,10 +62,10 @@ def test_every_site_is_heard_and_the_bytes_are_those_of_the_forecast(
     events = course.events(name, "exchange")
     for event, one in zip(events, passing, strict=True):
         for site in SITES:
-            assert one.down == pytest.approx(event["bytes_down"][site], rel=0.05)
-            assert one.up == pytest.approx(
-                event["bytes_up"][site], rel=0.1 if event["phase"] == "census" else 0.02
-            )
+            # The run's name is shorter than a real one's, and census words differ.
+            near = 60 if event["phase"] == "census" else 30
+            assert one.down == pytest.approx(event["bytes_down"][site], rel=0, abs=30)
+            assert one.up == pytest.approx(event["bytes_up"][site], rel=0, abs=near)
 
 
 def test_updates_are_as_small_as_they_should_be(
@@ -89,7 +90,7 @@ def test_what_is_left_out_stays_at_the_site_and_ends_with_its_phase(
     name = "owing"
     sites = course.sites(name, study)
     absent = {site: lambda step: step.phase == "fusion" and step.round == 2 for site in SITES}
-    with pytest.raises(Exception, match="quorum"):
+    with pytest.raises(RunStopped, match="quorum"):
         course.run(name, sites, study=study, gone=absent)
     left = {path.stem for path in outbox(course, name).rglob("*.owed")}
     assert left == {"fusion-1-0"}
@@ -108,7 +109,7 @@ def test_a_coordinator_that_resumes_takes_the_same_steps(course: Course, both: R
     study = coded(course, BOTH)
     name = "resumed"
     absent = {site: at(("fusion", 2)) for site in SITES}
-    with pytest.raises(Exception, match="quorum"):
+    with pytest.raises(RunStopped, match="quorum"):
         course.run(name, course.sites(name, study), study=study, gone=absent)
     ended = course.run(name, course.sites(name, study), study=study)
     assert ended.digests == both.digests
@@ -118,8 +119,6 @@ def test_a_site_that_starts_again_is_sent_the_whole_part(course: Course, both: R
     """It lost what it held, not what it owes: nothing shows in the model."""
     study = coded(course, BOTH)
     sites = course.sites("restarted", study)
-    for site in sites.values():
-        site.parts.held.clear()
 
     def restart(step: Any) -> bool:
         if step.phase == "fusion" and step.round == 2:

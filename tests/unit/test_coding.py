@@ -137,10 +137,12 @@ def test_what_was_read_and_what_is_left_add_up_to_the_changes(
 def test_error_feedback_brings_through_what_rounding_alone_would_lose() -> None:
     """A value far below half a scale is never sent without a residual, and in time with one."""
     change = {"w": np.array([1.0, 1e-3], np.float32)}
-    alone, fed, carried = 0.0, 0.0, {}
+    alone, fed = 0.0, 0.0
+    carried: Arrays = {}
     for _ in range(20):
         alone += float(fed_back(change, {}, "int8", 1.0)[1]["w"][1])
-        _, read, carried = fed_back(change, carried, "int8", 1.0)
+        _, read, left = fed_back(change, carried, "int8", 1.0)
+        carried = dict(left)
         fed += float(read["w"][1])
     assert alone == 0.0
     assert fed == pytest.approx(20e-3, abs=1 / 127)

@@ -143,7 +143,10 @@ def test_a_requests_digest_does_not_depend_on_what_travels() -> None:
 
 def test_of_a_coded_step_the_wire_believes_the_values_and_no_more() -> None:
     step = Step(study="a" * 64, run="r", phase="fusion", round=1, exchange=0, site="n")
-    coded = {"codes": np.ones(3, np.int8), "scales": np.ones(1, np.float16)}
+    coded: dict[str, NDArray[Any]] = {
+        "codes": np.ones(3, np.int8),
+        "scales": np.ones(1, np.float16),
+    }
     parts, since = {"fusion": "b" * 64}, {"fusion": "c" * 64}
     sent = Request(step, FitAsk(stage="fusion"), parts, {"fusion": coded}, since)
     again = decode_request(encode_request(sent))
