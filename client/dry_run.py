@@ -7,6 +7,7 @@ tells in a real run has the same names, shapes and types; the values differ as t
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from common.asks import (
     EvaluationAsk,
     FitAsk,
     MomentsAsk,
+    Stage,
     TreesAsk,
     Work,
     work_of,
@@ -35,12 +37,13 @@ from common.boosting.turns import turns
 from common.digests import digest_arrays
 from common.forecast import Traffic
 from common.log_head import split_head
-from common.parts import Arrays, by_part, flattened
+from common.parts import Arrays, by_part
 from common.statistics.temperature import best_temperature
 from common.study.personal import stays
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase, PhaseName
 from common.study.schedule import needed_parts
 from common.study.schema import Study
+from common.updates.coding import decoded
 from common.updates.differences import apply
 from common.updates.moments import moments
 from common.wire import Reply, Request, Step, decode_reply, encode_request
@@ -136,15 +139,19 @@ def dry_run(study: Study, site: str, initial: Mapping[str, Arrays], carry: Carry
     yield run.ask("backbones", 0, MomentsAsk(), take=run.standardise_heads)
     if backbones.head_rounds:
         yield run.ask(
-            "backbones", 1, FitAsk(stage="heads"), backbones.head_rounds, take=run.add_differences
-        )
+            "backbones", 1, FitAsk(stage="heads"), backbones.head_rounds,
+            take=partial(run.add_differences, "heads"),
+        )  # fmt: skip
     if backbones.tail_rounds:
         yield run.ask(
             "backbones", backbones.head_rounds + 1, FitAsk(stage="tails"), backbones.tail_rounds,
-            take=run.add_differences,
+            take=partial(run.add_differences, "tails"),
         )  # fmt: skip
     yield run.ask("fusion", 0, MomentsAsk(), take=run.standardise_fusion)
-    yield run.ask("fusion", 1, FitAsk(stage="fusion"), fusion.rounds, take=run.add_differences)
+    yield run.ask(
+        "fusion", 1, FitAsk(stage="fusion"), fusion.rounds,
+        take=partial(run.add_differences, "fusion"),
+    )  # fmt: skip
     if study.phase(BoosterPhase).held_rounds:
         yield from run.grow_trees()
     yield run.ask("calibration", 1, CalibrationAsk(), take=run.set_temperatures)
@@ -209,12 +216,20 @@ class _Course:
             problem=reply.problem,
         )  # fmt: skip
 
-    def add_differences(self, reply: Reply) -> None:
+    def add_differences(self, stage: Stage, reply: Reply) -> None:
         """Add what training changed: the mean over one site."""
-        changed = by_part(reply.arrays)
-        changed.pop(CONTROL, None)
-        held = flattened({p: {n: self.parts[p][n] for n in own} for p, own in changed.items()})
-        mean = {name: reply.arrays[name].astype(np.float64) for name in held}
+        held = {
+            f"{part}/{name}": array
+            for part in TRAINED[stage]
+            for name, array in self.parts[part].items()
+            if not stays(self.study, part, name)
+        }
+        update = {n: a for n, a in reply.arrays.items() if not n.startswith(f"{CONTROL}/")}
+        compression = self.study.compression
+        if compression.up != "none":
+            sizes = {name: array.shape for name, array in held.items()}
+            update = dict(decoded(update, sizes, compression.up, compression.share))
+        mean = {name: array.astype(np.float64) for name, array in update.items()}
         for part, arrays in by_part(apply(held, mean)).items():
             self.parts[part] = {**self.parts[part], **arrays}
 

@@ -26,6 +26,7 @@ from common.study.personal import stays
 from common.study.phases import BackbonesPhase
 from common.study.schedule import Schedule, schedule_of
 from common.study.schema import Study
+from common.updates.coding import fed_back
 from common.updates.differences import difference
 from common.updates.moments import moment_sums
 from common.wire import Request
@@ -58,7 +59,7 @@ def answer_fit(site: Site, study: Study, request: Request) -> tuple[FitTold, Arr
         variates = Variates(own_files(site), request.step, ask, parts[CONTROL])
     fit = {"heads": _fit_heads, "tails": _fit_tails, "fusion": _fit_fusion}[ask.stage]
     told, new = fit(Round(bench, parts, request, schedule, variates))
-    update: dict[str, NDArray[Any]] = {**difference(new, old)}
+    update = _update(site, study, request, new, old)
     if variates is not None:
         changed = variates.advance(new, old, schedule, told.examples)
         update |= {f"{CONTROL}/{name}": array for name, array in changed.items()}
@@ -181,6 +182,20 @@ def _arrays(bench: Bench, part: str) -> dict[str, NDArray[Any]]:
 def _only(steering: Steering, parameters: Iterable[nn.Parameter]) -> Steering:
     """Leave out what another network's optimiser trains."""
     return {p: steering[p] for p in parameters if p in steering}
+
+
+def _update(
+    site: Site, study: Study, request: Request, new: Arrays, old: Arrays
+) -> dict[str, NDArray[Any]]:
+    """Return what training changed, as it travels: float16 under `part/name`, or coded."""
+    compression = study.compression
+    if compression.up == "none":
+        return dict(difference(new, old))
+    change = {name: np.subtract(new[name], a, dtype=np.float64) for name, a in old.items()}
+    owed = site.door.owed(request.step)
+    sent, _, left = fed_back(change, owed, compression.up, compression.share)
+    site.door.owe(request.step, left)
+    return sent
 
 
 def _told(bench: Bench, loss_sum: float, logs: NDArray[np.float64]) -> FitTold:

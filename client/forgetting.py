@@ -67,6 +67,7 @@ class Kept:
 
     cache: Remnants
     replies: int
+    """Files of the outbox: replies, and what compression left out of them."""
     reply_bytes: int
     runs: tuple[Run, ...]
     sheets: int

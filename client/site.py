@@ -3,10 +3,8 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ from client.data.manifest import Example
 from client.egress.door import Door
 from client.holdings import Holdings, examine
 from client.membership import Membership
+from client.part_store import PartStore
 from client.pulse import Pulse, no_pulse
 from client.rehearsal import examine_generated
 from client.site_config import Numerics, SiteConfig, rehearsal_config
@@ -25,11 +24,11 @@ from common.asks import ClassifierName, Part
 from common.errors import RequestRefused
 from common.model.initial import build_branches
 from common.model.network import Branch, load_branches
+from common.parts import Arrays
 from common.study.phases import BackbonesPhase
 from common.study.schema import Study
 from common.wire import Request
 
-Arrays = Mapping[str, NDArray[Any]]
 Build = Callable[[Study, Path | None], list[Branch]]
 Find = Callable[[SiteConfig, Study, Pulse], Holdings]
 Witness = Callable[[Part, Sequence[Example], Mapping[ClassifierName, NDArray[np.float64]]], None]
@@ -43,29 +42,6 @@ def unwitnessed(
     predicted: Mapping[ClassifierName, NDArray[np.float64]],
 ) -> None:
     """Keep nothing of what was predicted."""
-
-
-@dataclass
-class PartStore:
-    """The newest arrays of each part that came down, in memory: a restarted site asks again.
-
-    The gate has checked that a request names the parts that its work needs, and no others.
-    """
-
-    held: dict[str, tuple[str, Arrays]] = field(default_factory=dict)
-
-    def take(self, request: Request) -> list[str]:
-        """Keep the parts that travel with a request; return the parts that are missing."""
-        for name, arrays in request.arrays.items():
-            self.held[name] = (request.parts[name], arrays)
-        return [
-            name
-            for name, digest in request.parts.items()
-            if name not in self.held or self.held[name][0] != digest
-        ]
-
-    def __getitem__(self, name: str) -> Arrays:
-        return self.held[name][1]
 
 
 def open_cache(config: SiteConfig, approved: Collection[str] | None = None) -> ActivationCache:

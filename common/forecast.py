@@ -30,10 +30,12 @@ from common.parts import Arrays
 from common.planned import CERTIFICATE, Planned, planned_exchanges
 from common.shapes import (
     ModelShapes,
+    Shape,
     Shapes,
     block_bytes,
     booster_rules,
     calibration_shapes,
+    coded_shapes,
     evaluation_shapes,
     forest_shapes,
     level_shapes,
@@ -49,6 +51,7 @@ Images = Mapping[Part, int]
 """A site's images by part."""
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
+_EVERY_TRAINED = {part for parts in TRAINED.values() for part in parts}
 _NO_DIGEST = "0" * 64
 _EMPTY_BLOCK = block_bytes({})
 _COUNT = 5000  # a number of usual length, in the messages whose size is worked out
@@ -76,8 +79,9 @@ def traffic(study: Study, shapes: ModelShapes) -> list[Traffic]:
             versions[part] = versions.get(part, 0) + 1
         needed = needed_parts(study, planned.ask)
         travelling = [part for part in needed if held.get(part) != versions.get(part, 0)]
+        steps = [part for part in travelling if held.get(part) == versions.get(part, 0) - 1]
         held |= {part: versions.get(part, 0) for part in needed}
-        down = _request_bytes(study, shapes, planned, travelling)
+        down = _request_bytes(study, shapes, planned, travelling, steps)
         found.append(Traffic(planned, down, _reply_bytes(study, shapes, planned)))
     return found
 
@@ -152,17 +156,25 @@ def _step(study: Study, planned: Planned) -> Step:
 
 
 def _request_bytes(
-    study: Study, shapes: ModelShapes, planned: Planned, travelling: Sequence[str]
+    study: Study,
+    shapes: ModelShapes,
+    planned: Planned,
+    travelling: Sequence[str],
+    steps: Sequence[str],
 ) -> int:
+    """Return the bytes of a request; of `steps` the site holds the version before."""
     parts = dict.fromkeys(needed_parts(study, planned.ask), _NO_DIGEST)
     # The names of what travels stand in the header; empty parts put nothing into the block.
     nothing: dict[str, Arrays] = {part: {} for part in travelling}
-    empty = Request(_step(study, planned), planned.ask, parts, nothing)
-    arrays = {
-        f"{part}/{name}": shape
-        for part in travelling
-        for name, shape in _part_shapes(study, shapes, planned, part).items()
-    }
+    is_coded = study.compression.down == "int8"
+    coded = [part for part in steps if part in _EVERY_TRAINED and is_coded]
+    since = dict.fromkeys(coded, _NO_DIGEST)
+    empty = Request(_step(study, planned), planned.ask, parts, nothing, since)
+    arrays: dict[str, Shape] = {}
+    for part in travelling:
+        whole = _part_shapes(study, shapes, planned, part)
+        sent = coded_shapes(whole, "int8") if part in coded else whole
+        arrays |= {f"{part}/{name}": shape for name, shape in sent.items()}
     return len(encode_request(empty)) - _EMPTY_BLOCK + block_bytes(arrays)
 
 
@@ -172,7 +184,7 @@ def _part_shapes(study: Study, shapes: ModelShapes, planned: Planned, part: str)
     if part == "fusion-moments":
         return shapes.fusion_moments()
     if part == CONTROL and planned.ask.kind == "fit":
-        return update_shapes(study, shapes, TRAINED[planned.ask.stage], "float32")
+        return update_shapes(study, shapes, TRAINED[planned.ask.stage], dtype="float32")
     rules = booster_rules(study, shapes)
     if part == "booster":
         settings = study.phase(BoosterPhase)
@@ -203,9 +215,11 @@ def _answer(study: Study, shapes: ModelShapes, planned: Planned) -> tuple[Told, 
                 examples=_COUNT, loss_sum=1234.5678901234567, validation_examples=_COUNT,
                 validation_correct=_COUNT, validation_loss_sum=1234.5678901234567,
             )  # fmt: skip
-            update = update_shapes(study, shapes, TRAINED[ask.stage])
+            trained = TRAINED[ask.stage]
+            update = dict(update_shapes(study, shapes, trained, study.compression))
             if CONTROL in needed_parts(study, ask):
-                update |= {f"{CONTROL}/{name}": shape for name, shape in update.items()}
+                control = update_shapes(study, shapes, trained)
+                update |= {f"{CONTROL}/{name}": shape for name, shape in control.items()}
             return told, update
         case "booster":
             rules = booster_rules(study, shapes)

@@ -32,7 +32,7 @@ LEAVES = (
     Leaving(
         "backbones",
         "once, sums of the features and their squares; each round what training changed",
-        "int64 sums; float16 differences",
+        "int64 sums; float16 differences, or what codes them (`compression` of the study)",
     ),
     Leaving(
         "backbones",
@@ -51,7 +51,7 @@ LEAVES = (
         "fusion",
         "the same, of the dense layers; not the softmax head where it is the site's own "
         "(`head: local`)",
-        "int64 sums; float16 differences; numbers",
+        "int64 sums; differences as above; numbers",
     ),
     Leaving(
         "booster",

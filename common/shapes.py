@@ -10,12 +10,17 @@ from common.boosting.rules import Rules, rules_of
 from common.initial_model import InitialModel
 from common.statistics.counts import no_counts
 from common.statistics.temperature import GRID
+from common.study.compression import Compression
 from common.study.personal import stays
 from common.study.phases import BoosterPhase, EvaluationPhase
 from common.study.schema import Study
+from common.updates.coding import Way, layout
 
-_BYTES = {"float32": 4, "float16": 2, "int64": 8, "int32": 4}
-_SHORT = {"float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32"}
+_UNCODED = Compression()
+_BYTES = {"float32": 4, "float16": 2, "int64": 8, "int32": 4, "int8": 1, "uint8": 1}
+_SHORT = {
+    "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int8": "I8", "uint8": "U8",
+}  # fmt: skip
 _NODE = {"feature": "int32", "bin": "int32", "value": "float32", "hessian": "float32",
          "gain": "float32"}  # fmt: skip
 
@@ -134,14 +139,32 @@ def moment_shapes(shapes: ModelShapes) -> Shapes:
 
 
 def update_shapes(
-    study: Study, shapes: ModelShapes, parts: tuple[str, ...], dtype: str = "float16"
-) -> dict[str, Shape]:
-    """Return the shapes of a site's differences in some parts: float16, whatever came down."""
-    return {
+    study: Study,
+    shapes: ModelShapes,
+    parts: tuple[str, ...],
+    compression: Compression = _UNCODED,
+    dtype: str = "float16",
+) -> Shapes:
+    """Return the shapes of a site's differences in some parts, as they travel.
+
+    Float16, whatever came down, unless they are compressed.
+    """
+    update = {
         f"{part}/{name}": Shape(dtype, shape.shape)
         for part in parts
         for name, shape in shapes.parts[part].items()
         if not stays(study, part, name)
+    }
+    if compression.up == "none":
+        return update
+    return coded_shapes(update, compression.up, compression.share)
+
+
+def coded_shapes(shapes: Shapes, way: Way, share: float = 1.0) -> Shapes:
+    """Return the shapes of the arrays that a coding makes of arrays of these shapes."""
+    sizes = {name: shape.shape for name, shape in shapes.items()}
+    return {
+        name: Shape(kind, (length,)) for name, (kind, length) in layout(sizes, way, share).items()
     }
 
 

@@ -61,13 +61,16 @@ class Request:
     """What the coordinator asks of one site.
 
     `parts` names, by digest, the sets of arrays that the work needs; `arrays` holds those parts
-    that travel with this message, the others are believed to be at the site already.
+    that travel with this message, the others are believed to be at the site already. Of a part
+    that `since` names, what travels is the coded step (`common.updates.coding`, int8) from the part
+    of that digest.
     """
 
     step: Step
     ask: Ask
     parts: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, Arrays] = field(default_factory=dict)
+    since: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -97,6 +100,7 @@ class _RequestHeader(Strict):
     ask: Ask
     parts: dict[str, Digest]
     travelling: tuple[str, ...]
+    since: dict[str, Digest] = {}
 
 
 class _ReplyHeader(Strict):
@@ -122,6 +126,7 @@ def encode_request(request: Request) -> bytes:
         ask=request.ask,
         parts=dict(request.parts),
         travelling=tuple(sorted(request.arrays)),
+        since=dict(request.since),
     )
     return _frame(header, flattened(request.arrays))
 
@@ -130,7 +135,8 @@ def decode_request(data: bytes) -> Request:
     """Read a request.
 
     Raises:
-        WireError: the bytes are malformed, or a part that travels is not what its digest says.
+        WireError: the bytes are malformed, or a part that travels whole is not what its digest
+            says. Of a coded step only the receiver can tell, who holds what it starts from.
     """
     raw, flat = _unframe(data)
     header = _validated(_REQUEST, raw)
@@ -139,9 +145,11 @@ def decode_request(data: bytes) -> Request:
         raise WireError("the message holds an array of no part", fix=_FIX)
     arrays: dict[str, Arrays] = {part: found.get(part, {}) for part in header.travelling}
     for part, held in arrays.items():
-        if header.parts.get(part) != digest_arrays(held):
+        if part not in header.since and header.parts.get(part) != digest_arrays(held):
             raise WireError(f"part {part!r} is not what its digest says", fix=_FIX)
-    return Request(header.step, header.ask, header.parts, arrays)
+    if not set(header.since) <= set(header.parts).intersection(header.travelling):
+        raise WireError("the message tells of a step that does not travel", fix=_FIX)
+    return Request(header.step, header.ask, header.parts, arrays, header.since)
 
 
 def decode_header(data: bytes) -> Request:

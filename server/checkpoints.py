@@ -27,16 +27,25 @@ _FIX = "delete the newest checkpoint file to resume from the one before"
 
 
 @dataclass(frozen=True, eq=False)
+class CodedStep:
+    """How a part came from the one before it: all that a site which holds that one needs."""
+
+    since: str  # digest of the part before
+    coded: Arrays  # int8, as `common.updates.coding` makes it
+
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """A set of arrays that is sent and saved as one, known by its digest."""
 
     digest: str
     arrays: Arrays
+    step: CodedStep | None = None  # not saved: after a resume the part travels whole
 
     @classmethod
-    def of(cls, arrays: Arrays) -> "Part":
+    def of(cls, arrays: Arrays, step: CodedStep | None = None) -> "Part":
         """Compute the digest of arrays that will not change any more."""
-        return cls(digest_arrays(arrays), arrays)
+        return cls(digest_arrays(arrays), arrays, step)
 
 
 @dataclass(eq=False)

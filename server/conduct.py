@@ -13,7 +13,7 @@ from common.updates.fixed_point import MOST_EXAMPLES
 from common.wire import Reply
 from server.accounts import Accounts
 from server.attendance import Register
-from server.checkpoints import Checkpoints, State
+from server.checkpoints import Checkpoints, CodedStep, State
 from server.checkpoints import Part as ModelPart
 from server.deadlines import Paces
 from server.progress import Watch
@@ -113,9 +113,9 @@ class Conduct:
         self.facts["attendance"] = self.rounds.register.to_json()
         self.checkpoints.save(self.state, self._digest, phase)
 
-    def hold(self, name: str, arrays: Arrays) -> None:
-        """Set a part of the model."""
-        self.parts[name] = ModelPart.of(arrays)
+    def hold(self, name: str, arrays: Arrays, step: CodedStep | None = None) -> None:
+        """Set a part of the model; `step` leads to it from the one that it replaces."""
+        self.parts[name] = ModelPart.of(arrays, step)
 
     def most_examples(self, site: str, part: Part) -> int:
         """Return how many examples of a part a site can have, going by its census.

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.asks import Ask
@@ -79,6 +79,24 @@ class Exchange:
             f"{len(self.accepted)} of {len(self.requests)} sites answered usably, and the quorum "
             f"is {self.quorum}"
         )
+
+    def carrying(self, site: str, names: Iterable[str], held: Mapping[str, str]) -> Request:
+        """Return a site's request with some parts.
+
+        Args:
+            site: whom it is for.
+            names: of the parts.
+            held: digests of the parts that the site is believed to hold, by name. Where one of
+                them is what a coded step starts from, the step travels instead of the part.
+        """
+        arrays, since = {}, {}
+        for name in names:
+            step = self.parts[name].step
+            if step is not None and step.since == held.get(name):
+                arrays[name], since[name] = step.coded, step.since
+            else:
+                arrays[name] = self.parts[name].arrays
+        return replace(self.requests[site], arrays=arrays, since=since)
 
     def sent(self, site: str, allowed_s: float) -> None:
         """Note that a site is asked now, and how long it may take."""

@@ -9,6 +9,8 @@ from numpy.typing import DTypeLike
 from common.errors import UpdateRejected
 from common.parts import Arrays
 from common.statistics.counts import LARGEST_LOSS, UNIT, EvaluationCounts
+from common.study.compression import Compression
+from common.updates.coding import CodingError, decoded
 from common.wire import Reply, Request
 
 VERSIONS = "compare the leukofed versions of this site and the coordinator"
@@ -153,6 +155,27 @@ def check_arrays(site: str, arrays: Arrays, template: Arrays, dtype: DTypeLike) 
             "; ".join(faults[:3]) + more,
             fix="values that are not finite: lower the learning rate; otherwise " + VERSIONS,
         )
+
+
+def differences(site: str, arrays: Arrays, template: Arrays, compression: Compression) -> Arrays:
+    """Return the differences that a site's arrays stand for: themselves, or what they code.
+
+    Args:
+        site: whose they are.
+        arrays: as received; `check_arrays` looks at those that are not coded.
+        template: arrays whose names and shapes the differences have; their values are not read.
+        compression: of the study.
+
+    Raises:
+        UpdateRejected: they are coded, and no coding of such differences makes these arrays.
+    """
+    if compression.up == "none":
+        return arrays
+    sizes = {name: array.shape for name, array in template.items()}
+    try:
+        return decoded(arrays, sizes, compression.up, compression.share)
+    except CodingError as error:
+        raise UpdateRejected(site, error.problem, fix=error.fix) from error
 
 
 def check_norm(site: str, arrays: Arrays, bound: float) -> None:

@@ -5,7 +5,6 @@ A site is known by its name. Whatever is wrong with a site's reply costs that re
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from flwr.serverapp import Grid
@@ -194,13 +193,15 @@ class Rounds:
                 del opened.unasked[site]
                 held = self._held.get(site, {})
                 self._send(
-                    opened, site, [n for n, p in opened.parts.items() if p.digest != held.get(n)]
-                )
+                    opened, site, [n for n, p in opened.parts.items() if p.digest != held.get(n)],
+                    held,
+                )  # fmt: skip
 
-    def _send(self, opened: Exchange, site: str, travelling: Iterable[str]) -> None:
-        request = opened.requests[site]
-        arrays = {name: opened.parts[name].arrays for name in travelling}
-        data = encode_request(replace(request, arrays=arrays))
+    def _send(
+        self, opened: Exchange, site: str, travelling: Iterable[str], held: Mapping[str, str]
+    ) -> None:
+        request = opened.carrying(site, travelling, held)
+        data = encode_request(request)
         self._watch_site(request.step, "asked", 0.0)
         group = f"{request.step.phase}-{request.step.round}-{request.step.exchange}"
         key = self._carrier.push(opened.nodes[site], group, data)
@@ -241,7 +242,7 @@ class Rounds:
         self._charge(opened, site, Cost(seconds=reply.seconds))
         if reply.status == "needs-parts":
             opened.resend(site)
-            self._send(opened, site, sorted(set(reply.needs)))
+            self._send(opened, site, sorted(set(reply.needs)), {})
         elif reply.status == "refused":
             problem, fix = printable(reply.problem), printable(reply.fix)
             self._lose(opened, site, "refused", problem, fix)

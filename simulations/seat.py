@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from client.holdings import Holdings, examine
+from client.part_store import PartStore
 from client.phases import handle
 from client.pulse import Pulse
-from client.site import PartStore, Site
+from client.site import Site
 from client.site_config import SiteConfig
 from common.study.schema import Study
 from simulations.engines.process import Answer

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
+from client.part_store import PartStore
 from client.phases import handle
-from client.site import PartStore, Site, unwitnessed
+from client.site import Site, unwitnessed
 from client.site_config import Cache, Images, Limits, Numerics, SiteConfig
 from common.asks import ClassifierName, Part
 from common.digests import digest_value

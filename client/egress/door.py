@@ -12,8 +12,9 @@ from client.egress.outbox import Outbox
 from client.site_config import Limits
 from common.errors import CorruptFile, RequestRefused
 from common.log_head import LogHead, with_head
+from common.parts import Arrays
 from common.study.schema import Study
-from common.wire import Request
+from common.wire import Request, Step
 
 _MOST_TOLD = 1000  # refusals that are remembered as logged
 
@@ -108,6 +109,25 @@ class Door:
                     fix="resume the run from its last checkpoint, or start a new run",
                 )
             self.outbox.confirm(request.step)
+
+    def owed(self, step: Step) -> Arrays:
+        """Return what the last reply before a step, in its phase, has left out (`Outbox.owed`).
+
+        Raises:
+            RequestRefused: it cannot be read.
+            CorruptFile: it is damaged.
+        """
+        with _disk():
+            return self.outbox.owed(step)
+
+    def owe(self, step: Step, left: Arrays) -> None:
+        """Keep what a step's reply, yet to be released, leaves out. It stays at this site.
+
+        Raises:
+            RequestRefused: it cannot be written.
+        """
+        with _disk():
+            self.outbox.owe(step, left)
 
     def release(self, request: Request, reply: bytes) -> bytes:
         """Let the answer to an admitted request out; the caller sends what is returned.

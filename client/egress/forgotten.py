@@ -19,6 +19,6 @@ class Forgotten(Strict):
     findings: int
     """Remembered digests and verdicts that were removed."""
     replies: int
-    """Replies whose bytes were removed from the outbox."""
+    """Replies whose bytes were removed from the outbox, and what compression left out of them."""
     runs: int
     """Runs in which these images may have taken part, and whose releases hold what they taught."""

@@ -3,16 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from client.egress.log import Passage
 from common.digests import canonical_json, digest_bytes, digest_value
 from common.errors import CorruptFile
+from common.parts import Arrays
 from common.study.phases import PHASE_ORDER
 from common.whole_file import write_whole
 from common.wire import Step
 
+_BYTES = ("*.reply", "*.owed")
 _FIX = "start a new run; this site can no longer tell what it answered in this one"
 
 
@@ -28,7 +34,9 @@ class Outbox:
     """The releases of one site, in a folder per study and run.
 
     Each is two files: the bytes, written first, and a line that describes them, whose presence
-    says that the release took place. A process killed in between has released nothing.
+    says that the release took place. A process killed in between has released nothing. Where the
+    study compresses, a third comes before them: what the reply leaves out of the update
+    (`common.updates.coding`), which the next one makes good.
 
     Args:
         folder: comes into being with the first release.
@@ -83,17 +91,44 @@ class Outbox:
         """Forget the bytes of every round before a step's own; what was asked stays known.
 
         A round's own earlier exchanges are kept: a coordinator that resumes begins its round anew.
+        Kept is what the next reply of the phase has to make good, too.
         """
-        for kept in self._place(step).parent.glob("*.reply"):
-            if _position(kept.stem) < _position(_stem(step)):
+        owed = self._owed(step)
+        for kept in self._kept(step):
+            if _position(kept.stem) < _position(_stem(step)) and kept != owed:
                 kept.unlink()
 
+    def owe(self, step: Step, left: Arrays) -> None:
+        """Keep what a step's reply leaves out; it counts once that reply is released."""
+        place = self._place(step)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place.with_suffix(".owed"), save(dict(left)))
+
+    def owed(self, step: Step) -> dict[str, NDArray[Any]]:
+        """Return what the last reply before a step, in its phase, has left out; at first nothing.
+
+        What belongs to a reply that was never released, or whose round the site missed, changes
+        nothing: the last one that left still stands.
+
+        Raises:
+            CorruptFile: the file is damaged.
+        """
+        path = self._owed(step)
+        try:
+            return {} if path is None else load(path.read_bytes())
+        except SafetensorError as error:
+            raise CorruptFile(
+                "what compression has left out of this site's updates is damaged",
+                fix="remove the file: what it held is lost, and the run goes on",
+                local_detail=str(path),
+            ) from error
+
     def kept(self) -> list[Path]:
-        """Return the files of the replies whose bytes are kept."""
-        return sorted(self.folder.glob("*/*/*.reply"))
+        """Return the files of the replies whose bytes are kept, and of what replies left out."""
+        return sorted(path for kind in _BYTES for path in self.folder.glob(f"*/*/{kind}"))
 
     def forget_replies(self) -> int:
-        """Remove the bytes of every kept reply; return how many.
+        """Remove the bytes of every kept reply, and what replies left out; return how many.
 
         Their lines stay: they say that their steps were answered, so that none is answered twice.
         """
@@ -118,6 +153,19 @@ class Outbox:
             CorruptFile: one is damaged.
         """
         return map(_read_line, self._stored())
+
+    def _owed(self, step: Step) -> Path | None:
+        """Return the file of what a step has to make good."""
+        now = _position(_stem(step))
+        released = [
+            path
+            for path in self._place(step).parent.glob(f"{step.phase}-*.owed")
+            if _position(path.stem) < now and path.with_suffix(".json").exists()
+        ]
+        return max(released, key=lambda path: _position(path.stem), default=None)
+
+    def _kept(self, step: Step) -> Iterator[Path]:
+        return (path for kind in _BYTES for path in self._place(step).parent.glob(kind))
 
     def _stored(self) -> Iterator[Path]:
         return self.folder.glob("*/*/*.json")

@@ -88,6 +88,35 @@ def needed_parts(study: Study, ask: Ask) -> tuple[str, ...]:
     return (*parts, CONTROL) if is_steered else parts
 
 
+def largest_update(
+    study: Study, stage: Stage, number: int, images: int, values: int, norm: float
+) -> float:
+    """Return the largest Euclidean norm of an update that a site can send in a round.
+
+    It is what the round's schedule can reach and, where the study compresses, what coding may have
+    left out of the updates before (`common.updates.coding`): of int8 at most half a scale of every
+    value, and as much again by rounding up; of the largest values alone, all that could move in the
+    rounds so far.
+
+    Args:
+        study: the study.
+        stage: what is trained.
+        number: the round of its phase, from 1.
+        images: as of `furthest`.
+        values: as of `furthest`.
+        norm: as of `furthest`.
+    """
+    now = furthest(schedule_of(study, stage, number), images, values, norm)
+    if study.compression.up == "none":
+        return now
+    heads = study.phase(BackbonesPhase).head_rounds if stage == "tails" else 0
+    before = sum(
+        furthest(schedule_of(study, "heads" if n <= heads else stage, n), images, values, norm)
+        for n in range(1, number)
+    )
+    return now + before if study.compression.up == "topk" else now + (now + before) / 127
+
+
 def furthest(schedule: Schedule, images: int, values: int, norm: float) -> float:
     """Return the largest Euclidean norm of a difference that the schedule can lead to.
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from common.digests import digest_value
 from common.labels import bare, words_for
 from common.study.augmentation import Augmentation
+from common.study.compression import Compression
 from common.study.data import Data
 from common.study.imaging import Imaging
 from common.study.network import Network
@@ -96,6 +97,8 @@ class Study(Strict):
     """How the further views of a training image vary; `views` of the backbones counts them."""
     network: Network = Network()
     """The model."""
+    compression: Compression = Compression()
+    """How much smaller the updates of backbones and fusion travel."""
     initial_model: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """SHA-256 over the arrays of the initial model; `leukofed-sim init-model` fills it in."""
     phases: tuple[Phase, ...] = (
@@ -125,6 +128,11 @@ class Study(Strict):
             raise ValueError(
                 "with batch_norm: local or head: local a part of the model differs from site to "
                 "site, so no booster can be shared: set the booster's mode to none"
+            )
+        if self.is_personal and self.compression.down != "none":
+            raise ValueError(
+                "compression: steps down are coded for parts of the model that all sites share; "
+                "with batch_norm: local or head: local leave down at none"
             )
         return self
 

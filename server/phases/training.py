@@ -7,19 +7,25 @@ from numpy.typing import NDArray
 
 from common.asks import TRAINED, FitAsk, FitTold, MomentsAsk, MomentsTold, Stage
 from common.errors import UpdateRejected
-from common.parts import by_part
 from common.study.personal import stays
 from common.study.phases import PhaseName
-from common.study.schedule import furthest, phase_of, schedule_of
-from common.updates.differences import apply
+from common.study.schedule import largest_update, phase_of, schedule_of
 from common.updates.moments import moment_bounds, moments
 from common.wire import Reply
 from server.aggregation import RunningMean, RunningSum
 from server.conduct import Conduct, told_as
-from server.intake import check_arrays, check_examples, check_norm, check_range, euclidean
+from server.intake import (
+    check_arrays,
+    check_examples,
+    check_norm,
+    check_range,
+    differences,
+    euclidean,
+)
 from server.memory import Memory
 from server.methods import step
 from server.participants import drawn
+from server.renewal import renew
 from server.variates import split_reply
 
 
@@ -72,9 +78,10 @@ def train_round(conduct: Conduct, phase: PhaseName, number: int, stage: Stage) -
     def take(site: str, reply: Reply) -> None:
         told = told_as(FitTold, reply)
         _check_told(conduct, site, told)
-        update, change = split_reply(reply.arrays) if control else (reply.arrays, {})
+        sent, change = split_reply(reply.arrays) if control else (reply.arrays, {})
+        update = differences(site, sent, held, study.compression)
         check_arrays(site, update, held, np.float16)
-        reach = furthest(schedule, told.examples, values, norm)
+        reach = largest_update(study, stage, number, told.examples, values, norm)
         check_norm(site, update, reach if settings.norm_bound is None else settings.norm_bound)
         if control:
             control.check(site, change, schedule)
@@ -89,9 +96,8 @@ def train_round(conduct: Conduct, phase: PhaseName, number: int, stage: Stage) -
             conduct.rounds.register.note(phase, number, site, "not drawn")
     ask = FitAsk(stage=stage, counted=memory.counted)
     sites = conduct.ask(phase, number, ask, take, sites=asked)
-    change, remembered = step(settings.method, mean.mean(), memory.arrays)
-    for part, arrays in by_part(apply(held, change)).items():
-        conduct.hold(part, {**conduct.parts[part].arrays, **arrays})
+    moved, remembered = step(settings.method, mean.mean(), memory.arrays)
+    renew(conduct, held, moved)
     memory.keep(remembered, number, sites)
     point = _curve_point([told_by[site] for site in sites])
     curves = conduct.facts.setdefault("curves", {})

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from client.data.cache import ActivationCache
-from client.site import Bench, PartStore, Site
+from client.part_store import PartStore
+from client.site import Bench, Site
 from client.site_config import load_site_config
 from common.asks import Part
 from common.model.network import build_fusion, load_branches, load_fusion

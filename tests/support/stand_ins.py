@@ -35,7 +35,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_connection import http_request_response
 from numpy.typing import NDArray
 
-from common.asks import CensusTold, FitAsk, FitTold, MomentsTold, Told
+from common.asks import TRAINED, CensusTold, FitAsk, FitTold, MomentsTold, Told
 from common.digests import digest_value
 from common.flower import from_records, to_records
 from common.initial_model import InitialModel, read_initial
@@ -47,9 +47,6 @@ from common.wire import Reply, Request, encode_reply
 
 EXAMPLES = 100  # of each class, at each site
 _POLL_S = 0.2
-_TRAINED: Mapping[str, tuple[str, ...]] = {
-    "heads": ("heads",), "tails": ("heads", "tails"), "fusion": ("fusion",),
-}  # fmt: skip
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -75,7 +72,7 @@ def _told(request: Request, model: InitialModel, classes: tuple[str, ...]) -> tu
         sums = {name: chance.integers(1, 1 << 20, width) for name in ("sum", "square")}
         return MomentsTold(examples=trained), sums
     if isinstance(ask, FitAsk):
-        held = flattened({part: model.parts[part] for part in _TRAINED[ask.stage]})
+        held = flattened({part: model.parts[part] for part in TRAINED[ask.stage]})
         arrays = {
             name: (chance.standard_normal(a.shape, np.float32) * 1e-4).astype(np.float16)
             for name, a in held.items()

@@ -10,6 +10,8 @@ from common.asks import CensusTold, FitAsk, FitTold, MomentsTold
 from common.errors import UpdateRejected
 from common.statistics.counts import EvaluationCounts, no_counts, tally
 from common.statistics.temperature import largest_sum, temperature_sums
+from common.study.compression import Compression
+from common.updates.coding import fed_back
 from common.updates.moments import moment_bounds, moment_sums
 from common.wire import Reply, Request, Step
 from server.intake import (
@@ -19,6 +21,7 @@ from server.intake import (
     check_examples,
     check_norm,
     check_range,
+    differences,
     printable,
 )
 
@@ -106,6 +109,19 @@ def test_all_faults_are_counted_and_three_are_named() -> None:
     template = {name: np.zeros(1, np.float32) for name in "abcde"}
     with pytest.raises(UpdateRejected, match="a is missing; b is missing; c is missing; and 2"):
         check_arrays("north", {}, template, np.float16)
+
+
+def test_coded_differences_are_read_and_what_is_no_code_is_rejected() -> None:
+    held = {"w": np.zeros((2, 3), np.float32)}
+    change = {"w": np.array([[1, 0, 0], [0, 0, -2]], np.float32)}
+    few = Compression(up="topk", share=0.4)
+    sent, read, _ = fed_back(change, {}, "topk", few.share)
+    assert differences("north", sent, held, Compression()) is sent
+    np.testing.assert_array_equal(differences("north", sent, held, few)["w"], read["w"])
+    np.testing.assert_array_equal(read["w"], change["w"])
+    for arrays in ({}, {"w": read["w"]}, sent | {"values": sent["values"] * np.float16(np.inf)}):
+        with pytest.raises(UpdateRejected, match="from north"), np.errstate(invalid="ignore"):
+            differences("north", arrays, held, few)
 
 
 def test_the_norm_is_over_all_arrays() -> None:

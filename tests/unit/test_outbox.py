@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from client.egress.audit import verify
@@ -229,3 +230,54 @@ def test_a_state_folder_that_cannot_be_written_is_a_refusal(tmp_path: Path) -> N
     with pytest.raises(RequestRefused, match="records cannot be kept") as refusal_:
         Door(tmp_path / "state", "north", Limits()).release(asked, reply(asked))
     assert str(tmp_path) not in refusal_.value.problem
+
+
+def owing(door: Door, value: float, round_: int, *, released: bool = True, **step: Any) -> None:
+    asked = request(phase="fusion", round=round_, **step)
+    door.owe(asked.step, {"w": np.full(3, value, np.float32)})
+    if released:
+        door.release(asked, reply(asked))
+
+
+def owed(door: Door, round_: int, **step: Any) -> list[float]:
+    found = door.owed(request(**({"phase": "fusion"} | step), round=round_).step)
+    return [] if not found else found["w"].tolist()
+
+
+def test_what_the_last_released_reply_left_out_is_owed(door: Door, tmp_path: Path) -> None:
+    assert owed(door, 1) == []
+    owing(door, 1.0, 1)
+    owing(door, 2.0, 2, released=False)  # killed, refused at the door, or the round was missed
+    assert owed(door, 1) == []  # a step that is asked again begins where it began
+    assert owed(door, 2) == owed(door, 3) == owed(door, 10) == [1.0, 1.0, 1.0]
+    owing(door, 3.0, 9)
+    assert owed(Door(tmp_path, "north", Limits()), 10) == [3.0, 3.0, 3.0]
+
+
+def test_another_run_or_phase_owes_nothing(door: Door) -> None:
+    owing(door, 1.0, 1)
+    assert owed(door, 2, run="run-2") == owed(door, 2, phase="booster") == []
+
+
+def test_a_later_round_drops_all_but_what_it_owes(door: Door, tmp_path: Path) -> None:
+    for number in (1, 2, 10):
+        owing(door, number, number)
+    door.outbox.confirm(request(phase="fusion", round=11).step)
+    assert [path.stem for path in tmp_path.rglob("*.owed")] == ["fusion-10-0"]
+    assert owed(door, 11) == [10.0, 10.0, 10.0]
+    door.outbox.confirm(request(phase="booster", round=1).step)
+    assert list(tmp_path.rglob("*.owed")) == []
+
+
+def test_what_is_owed_is_forgotten_with_the_replies(door: Door) -> None:
+    owing(door, 1.0, 1)
+    assert door.outbox.forget_replies() == 2
+    assert owed(door, 2) == []
+
+
+def test_a_damaged_debt_is_told(door: Door, tmp_path: Path) -> None:
+    owing(door, 1.0, 1)
+    (path,) = tmp_path.rglob("*.owed")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptFile, match="remove the file"):
+        owed(door, 2)

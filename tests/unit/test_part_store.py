@@ -7,12 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from client.data.cache import ActivationCache
-from client.site import Bench, PartStore, Site, open_cache
+from client.part_store import PartStore
+from client.site import Bench, Site, open_cache
 from client.site_config import Cache, Images, Numerics, SiteConfig
 from common.digests import digest_arrays
 from common.errors import DataError, RequestRefused
 from common.model.initial import build_branches
 from common.model.network import trained_arrays
+from common.updates.coding import fed_back
+from common.updates.differences import apply
 from common.wire import Request
 from tests.support.exchanges import STUDY, request
 from tests.support.small import small_study
@@ -60,6 +63,36 @@ def test_a_newer_part_of_the_same_name_takes_the_olds_place() -> None:
     assert store.take(asking({"heads": NEWER, "tails": TAILS}, ("heads",))) == []
     assert store["heads"] is NEWER
     assert store.take(asking({"heads": HEADS})) == ["heads"]
+
+
+def stepping(change: float, spoil: float = 0.0) -> tuple[Request, Arrays]:
+    """Ask for the step from HEADS, and say where it leads."""
+    moved = {"bias": np.full(3, change, np.float32)}
+    coded, read, _ = fed_back(moved, {}, "int8", 1.0)
+    after = apply(HEADS, read)
+    asked = request(parts={"heads": digest_arrays(after)})
+    sent = coded | {"scales": coded["scales"] + np.float16(spoil)}
+    return replace(asked, arrays={"heads": sent}, since={"heads": digest_arrays(HEADS)}), after
+
+
+def test_a_step_leads_from_what_is_held_to_what_is_named() -> None:
+    store = PartStore()
+    asked, after = stepping(0.3)
+    assert store.take(asked) == ["heads"]  # there is nothing to step from
+    store.take(asking({"heads": HEADS}, ("heads",)))
+    assert store.take(asked) == []
+    assert digest_arrays(store["heads"]) == digest_arrays(after)
+    assert store.take(asked) == []  # asked again, it is there
+
+
+@pytest.mark.parametrize("spoil", [0.5, np.nan])
+def test_a_step_that_leads_elsewhere_is_not_taken(spoil: float) -> None:
+    store = PartStore()
+    store.take(asking({"heads": HEADS}, ("heads",)))
+    assert store.take(stepping(0.3, spoil)[0]) == ["heads"]
+    assert store["heads"] is HEADS
+    store.take(asking({"heads": NEWER}, ("heads",)))
+    assert store.take(stepping(0.3)[0]) == ["heads"]  # it starts from another part
 
 
 def test_a_site_answers_for_its_own_approved_studies_alone(tmp_path: Path) -> None:

@@ -2,13 +2,22 @@
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
 from torch import nn
 
+from common.asks import Stage
+from common.study.compression import Compression
 from common.study.phases import BackbonesPhase, FusionPhase
-from common.study.schedule import Schedule, falling_rate, furthest, schedule_of
+from common.study.schedule import (
+    Schedule,
+    falling_rate,
+    furthest,
+    largest_update,
+    schedule_of,
+)
 from tests.support.small import small_study
 
 Gradients = Callable[[int], torch.Tensor]
@@ -70,6 +79,27 @@ def test_each_round_follows_its_own_schedule() -> None:
     assert first_tail.learning_rate == pytest.approx(backbones.learning_rate)
     last = schedule_of(study, "fusion", fusion.rounds)
     assert last.learning_rate == pytest.approx(fusion.learning_rate * fusion.final_rate)
+
+
+@pytest.mark.parametrize("up", ["none", "int8", "topk"])
+def test_an_update_holds_what_coding_left_out_of_earlier_ones(
+    up: Literal["none", "int8", "topk"],
+) -> None:
+    study = small_study(compression=Compression(up=up))
+    backbones = study.phase(BackbonesPhase)
+    number = backbones.head_rounds + 2
+
+    def reach(stage: Stage, round_: int) -> float:
+        return furthest(schedule_of(study, stage, round_), 40, 100, 3.0)
+
+    first = largest_update(study, "heads", 1, 40, 100, 3.0)
+    assert first == pytest.approx(reach("heads", 1), rel=0.01)
+    earlier = [reach("heads", n) for n in range(1, backbones.head_rounds + 1)]
+    whole = sum(earlier) + reach("tails", number - 1) + reach("tails", number)
+    found = largest_update(study, "tails", number, 40, 100, 3.0)
+    assert reach("tails", number) <= found <= whole * (1 + 1e-12)
+    assert (found == pytest.approx(whole)) == (up == "topk")
+    assert (found == reach("tails", number)) == (up == "none")
 
 
 def trained(schedule: Schedule, images: int, gradients: Gradients) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The wire: what goes in comes out, and no bytes do worse than WireError."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,22 @@ def test_a_requests_digest_does_not_depend_on_what_travels() -> None:
     assert with_arrays.digest != Request(step, FitAsk(stage="heads"), parts).digest
     later = step.model_copy(update={"round": 2})
     assert with_arrays.digest != Request(later, FitAsk(stage="fusion"), parts).digest
+
+
+def test_of_a_coded_step_the_wire_believes_the_values_and_no_more() -> None:
+    step = Step(study="a" * 64, run="r", phase="fusion", round=1, exchange=0, site="n")
+    coded: dict[str, NDArray[Any]] = {
+        "codes": np.ones(3, np.int8),
+        "scales": np.ones(1, np.float16),
+    }
+    parts, since = {"fusion": "b" * 64}, {"fusion": "c" * 64}
+    sent = Request(step, FitAsk(stage="fusion"), parts, {"fusion": coded}, since)
+    again = decode_request(encode_request(sent))
+    assert again.since == since
+    assert_same_arrays(again.arrays["fusion"], coded)
+    for wrong in (replace(sent, since={}), replace(sent, arrays={}), replace(sent, parts={})):
+        with pytest.raises(WireError):
+            decode_request(encode_request(wrong))
 
 
 def survives(data: bytes) -> None:
