@@ -54,9 +54,9 @@ def test_a_division_is_shown_written_drawn_and_used_again(home: Path) -> None:
     assert (home / "second.csv").read_bytes() == data
 
 
-def test_each_of_two_datasets_is_a_site(home: Path) -> None:
-    manifests = write_datasets(home)
-    scenario = home / "two.yaml"
+def test_each_of_two_datasets_is_a_site(tmp_path: Path) -> None:
+    manifests = write_datasets(tmp_path)
+    scenario = tmp_path / "two.yaml"
     settings = "{sites: [north, south], quorum: 2, labels: {name: two, classes: [a, b]}}"
     scenario.write_text(
         f"name: two\nstudy: {ROOT / 'configs' / 'studies' / 'synthetic.yaml'}\n"
@@ -64,13 +64,13 @@ def test_each_of_two_datasets_is_a_site(home: Path) -> None:
         f"data: {{kind: manifests, needs: both, manifests: {json.dumps(manifests)}}}\n"
         "partition: {by: column, column: dataset, together: [patient]}\n"
     )
-    words = ["partition", str(scenario), "--out", str(home / "two.csv")]
-    cache = ["--cache", str(home / "cache")]
+    words = ["partition", str(scenario), "--out", str(tmp_path / "two.csv")]
+    cache = ["--cache", str(tmp_path / "cache")]
     lacking = CliRunner().invoke(main, [*words, *cache])
     assert "scenario two needs a dataset" in lacking.output
-    done = CliRunner().invoke(main, [*words, *cache, "--data", str(home)])
+    done = CliRunner().invoke(main, [*words, *cache, "--data", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    rows = list(csv.DictReader((home / "two.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "two.csv").read_text().splitlines()))
     assert {(row["path"].partition("/")[0], row["site"]) for row in rows} == {
         ("first", "north"), ("second", "south"),
     }  # fmt: skip
