@@ -1,19 +1,30 @@
 """A sweep over the small scenario, against the ordinary run of the study that it chooses."""
 
 import csv
+import io
 import json
+import multiprocessing
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import JsonValue
+from rich.console import Console
 
 from client.data.shelf import keys_of, shelves_below
 from client.site_config import Numerics
 from common.digests import digest_file
 from common.metrics import load_metrics
 from common.record import read_record
+from server.progress import PlainProgress
 from simulations.cli.main import main as sim_command
+from simulations.prepare import Places
+from simulations.scenario import Scenario, load_scenario
+from simulations.sweep.fields import varied
+from simulations.sweep.runner import _beside, _work, run_tasks
+from simulations.sweep.trial import Task
 from tests.support.small_scenario import write_scenario
 
 pytestmark = pytest.mark.slow
@@ -35,6 +46,18 @@ class Swept:
         )  # fmt: skip
         assert done.exit_code == 0, done.output
         return done.output
+
+    def task(
+        self, folder: Path, field: str, value: JsonValue
+    ) -> tuple[Scenario, Task, Places, Path]:
+        """Make what a trial is given, with the cache of the sweep."""
+        scenario, study = load_scenario(self.home / "small.yaml")
+        places = Places(
+            None, None, folder, self.out / "cache", numerics=self.home / "numerics.json"
+        )
+        (smears,) = places.cache.glob("smears-*")
+        task = Task(varied(study, {field: value})[0], folder / "trial", "trial 1 of 1")
+        return scenario, task, places, smears / "manifest.csv"
 
 
 @pytest.fixture(scope="module")
@@ -85,25 +108,37 @@ def test_halving_then_final(swept: Swept) -> None:
     assert len(list((swept.out / "final").glob("small-*"))) == 1
 
 
-def test_a_trial_beside_one_that_fails_scores_as_it_did_alone(swept: Swept, tmp_path: Path) -> None:
-    alone = json.loads((swept.out / "sweep.json").read_text())["trials"][0]
-    done = CliRunner().invoke(
-        sim_command,
-        ["sweep", str(swept.home / "small.yaml"),
-         "--over", f"phases.booster.eta={alone['phases.booster.eta']}",
-         "--over", "network.backbones.0.cut=stages.2,absent",
-         "--out", str(tmp_path / "out"), "--cache", str(swept.out / "cache"), "--jobs", "2",
-         "--numerics", str(swept.home / "numerics.json")],
-    )  # fmt: skip
-    assert done.exit_code == 0, done.output
-    assert "trial 2 of 2 failed: " in done.output
-    fine, failed = json.loads((tmp_path / "out" / "sweep.json").read_text())["trials"]
-    scores = ("macro_f1", "log_loss", "accuracy", "softmax_macro_f1", "softmax_log_loss")
-    assert [fine[name] for name in scores] == [alone[name] for name in scores]
-    assert failed["macro_f1"] is None
-    assert failed["problem"]
-    log = tmp_path / "out" / "trials" / fine["folder"] / "log.txt"
-    assert log.is_file()
+def test_a_trial_in_a_process_of_its_own_scores_as_it_did_in_this(
+    swept: Swept, tmp_path: Path
+) -> None:
+    here = json.loads((swept.out / "sweep.json").read_text())["trials"][0]
+    scenario, task, places, manifest = swept.task(
+        tmp_path, "phases.booster.eta", here["phases.booster.eta"]
+    )
+    with PlainProgress(Console(file=io.StringIO())) as watch:
+        (outcome,) = _beside(scenario, [task], places, manifest, 1, watch)
+    assert outcome.problem == ""
+    assert outcome.score is not None
+    found = outcome.score.model_dump(exclude={"seconds"})
+    assert found == {name: here[name] for name in found}
+    assert (task.folder / "log.txt").is_file()
+
+
+def test_a_trial_that_fails_says_why(swept: Swept, tmp_path: Path) -> None:
+    given = swept.task(tmp_path, "network.backbones.0.cut", "absent")
+    scenario, task, places, manifest = given
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        _work(scenario, task, places, manifest, writer)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with reader:
+        problem = reader.recv()
+    assert "absent" in problem
+    assert problem in (task.folder / "log.txt").read_text(encoding="utf-8")
+    with PlainProgress(Console(file=io.StringIO())) as watch:
+        assert run_tasks(scenario, [task], places, manifest, 2, watch)[0].problem == problem
 
 
 def _see_that_no_test_image_was_used(folder: Path) -> None:
