@@ -150,7 +150,7 @@ def _tell(
                    unit="x", aim=aim),
             Figure(name=f"{against}, an epoch, processor", value=one.cpu_s * epochs / ours_cpu,
                    unit="x", aim=aim),
-            Figure(name=f"{against}, an epoch of the study's {heads + epochs}, {heads} of heads alone",
+            Figure(name=f"{against}, an epoch of {heads + epochs}, {heads} of heads",
                    value=one.wall_s * (heads + epochs) / ours, unit="x"),
             Figure(name=f"{name}, macro F1", value=scores[name][-1], unit=""),
             Figure(name=f"macro F1, ours minus {name}", value=scores[_OURS][-1] - scores[name][-1],
