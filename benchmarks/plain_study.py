@@ -10,6 +10,7 @@ and nothing is kept to resume from.
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,9 @@ class PlainStudy:
         own = np.concatenate([f[:: self.facts["views"]] for f in self._features.values()])
         mean, scale = torch.from_numpy(own.mean(0)), torch.from_numpy(1 / (own.std(0) + 1e-6))
         widths = [head.in_features for head in self.heads]
-        self._scaling = list(zip(mean.split(widths), scale.split(widths), strict=True))
+        bounds = np.cumsum([0, *widths]).tolist()
+        spans = [slice(*span) for span in itertools.pairwise(bounds)]
+        self._scaling = [(mean[span], scale[span]) for span in spans]
         self.fusion.standardised.mean, self.fusion.standardised.scale = mean, scale
 
     def fit(self, site: str, stage: str, number: int) -> float:
@@ -145,7 +148,8 @@ class PlainStudy:
         held = self._activations(i, site, part)
         with torch.inference_mode():
             found = [self._tail(i, held[at : at + _BATCH]) for at in range(0, len(held), _BATCH)]
-        return torch.cat(found).numpy() if found else np.empty((0, self.heads[i].in_features))
+        empty = np.empty((0, self.heads[i].in_features), np.float32)
+        return torch.cat(found).numpy() if found else empty
 
 
 def averaged(study: PlainStudy, stage: str, number: int) -> None:

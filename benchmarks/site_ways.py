@@ -128,20 +128,17 @@ def plain_loop(task: Task, numerics: Numerics) -> Way:
     models = [_model(task, backbone, numerics) for backbone in task.study.network.backbones]
 
     def epochs() -> Iterator[None]:
-        images = _prepared(task.train, task.study)
+        images, generator = _prepared(task.train, task.study), stream(1, "benchmark")
         optimizers = [torch.optim.AdamW(model.parameters()) for model in models]
         for schedule in task.schedules:
             for model, optimizer in zip(models, optimizers, strict=True):
                 optimizer.param_groups[0]["lr"] = schedule.learning_rate
-                order = stream(1, "benchmark").permutation(len(images))
-                for batch in np.array_split(order, schedule.batches(len(images))):
-                    loss = nn.functional.cross_entropy(
-                        _logits(model, images[batch], numerics),
-                        torch.from_numpy(task.labels[batch]),
-                    )
-                    optimizer.zero_grad(set_to_none=True)
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    optimizer.step()
+                optimizer.param_groups[0]["weight_decay"] = schedule.weight_decay
+                for _ in range(schedule.epochs):
+                    order = generator.permutation(len(images))
+                    for batch in np.array_split(order, schedule.batches(len(images))):
+                        logits = _logits(model, images[batch], numerics)
+                        _step(optimizer, logits, task.labels[batch])
             yield
 
     def predict() -> Probabilities:
@@ -157,6 +154,15 @@ def plain_loop(task: Task, numerics: Numerics) -> Way:
         return _mean_of(logits)
 
     return Way(epochs(), predict)
+
+
+def _step(
+    optimizer: torch.optim.Optimizer, logits: torch.Tensor, labels: NDArray[np.int64]
+) -> None:
+    loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
 
 
 def _model(task: Task, backbone: Backbone, numerics: Numerics) -> nn.Module:
