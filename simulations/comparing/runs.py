@@ -13,6 +13,7 @@ from common.digests import digest_value
 from common.errors import CorruptFile
 from common.study.schema import Study
 from common.whole_file import write_whole
+from server.attendance import rounds_lost
 from server.progress import Watch
 from server.run_folder import RunFolder
 from server.stopwatch import Stopwatch
@@ -157,7 +158,14 @@ class Runner:
 
         def train(arm: str) -> None:
             if arm in models:
-                trials.evaluate(study, models[arm], trials.train(models[arm]))
+                trained = trials.train(models[arm])
+                lost = rounds_lost(trained.rounds.register.participation(trained.study.sites))
+                for site, rounds in lost.items():
+                    self._watch.note(
+                        f"{arm} was trained without {site} in {rounds} rounds; why is in "
+                        f"{folder.path / 'record.jsonl'}"
+                    )
+                trials.evaluate(study, models[arm], trained)
                 return
             self._watch.phase(arm.replace("_", " "), 1)
             for part, found in baselines[arm]().items():

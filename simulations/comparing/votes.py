@@ -80,8 +80,8 @@ class Ballot:
                     raise RunStopped(
                         f"arm {self.arm} lost site {site}: arms would be compared on different "
                         "images",
-                        fix="look in the run's record for what became of the site, and give the "
-                        "command again",
+                        fix="see in the run's record.jsonl what became of it, mend that, "
+                        "delete the run's folder, and give the command again",
                         local_detail=str(place.parent),
                     )
                 for name, own in json.loads(place.read_bytes()).items():
