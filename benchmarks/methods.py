@@ -71,12 +71,11 @@ def ill_conditioned(chance: np.random.Generator) -> list[Data]:
 
 
 def sparse(chance: np.random.Generator) -> list[Data]:
-    """Give rows few features that are not zero, the rare ones as telling as the common ones."""
-    often = 0.5 / np.arange(1, 61) ** 0.9
-    truth = chance.normal(size=(60, 3)) * 3
+    """Give rows few features that are not zero: the rare ones are small, and tell as much."""
+    often, scale = 0.5 / np.arange(1, 61) ** 0.9, np.geomspace(2.0, 0.5, 60)
+    truth = 3 * chance.normal(size=(60, 3)) / scale[:, None]
     return [
-        _sampled(chance, (chance.random((400, 60)) < often).astype(float), truth, 200)
-        for _ in range(6)
+        _sampled(chance, (chance.random((600, 60)) < often) * scale, truth, 400) for _ in range(6)
     ]
 
 
@@ -120,7 +119,7 @@ def shifted_labels(chance: np.random.Generator) -> list[Data]:
 def unequal(chance: np.random.Generator) -> list[Data]:
     """Give sites the same problem, and some of them very few images."""
     truth = 2 * chance.normal(size=(12, 3))
-    sizes = (400, 200, 12, 8, 8, 6, 6, 6)
+    sizes = (400, 200, *(5 for _ in range(10)))
     return [_sampled(chance, chance.normal(size=(n + 100, 12)), truth, n) for n in sizes]
 
 
@@ -165,12 +164,12 @@ CASES: dict[str, Case] = {
         _ways(12, 1, (FedAvgM(),), _LARGE), _ways(12, 1, _FEDAVG, _LARGE), Dense,
     ),
     "fedadam": Case(
-        "sparse features, rare to common", sparse,
+        "sparse features of differing scale", sparse,
         _ways(12, 1, [FedAdam(server_rate=r) for r in _ADAPTIVE], _LARGE[:3]),
         _ways(12, 1, _FEDAVG, _LARGE), Dense,
     ),
     "fedyogi": Case(
-        "sparse features, rare to common", sparse,
+        "sparse features of differing scale", sparse,
         _ways(12, 1, [FedYogi(server_rate=r) for r in _ADAPTIVE], _LARGE[:3]),
         _ways(12, 1, _FEDAVG, _LARGE), Dense,
     ),
@@ -195,7 +194,7 @@ CASES: dict[str, Case] = {
         partial(Dense, hidden=16),
     ),
     "weights: examples": Case(
-        "same problem, sizes 6 to 400 (beside: equal)", unequal,
+        "same problem, sizes 5 to 400 (beside: equal)", unequal,
         _ways(12, 3, _FEDAVG), _ways(12, 3, _FEDAVG, weights="equal"), Dense,
     ),
     "weights: equal": Case(
