@@ -1,1 +1,1 @@
-"""Arithmetic of the federated histogram booster, in numpy only."""
+"""Arithmetic of the federated booster, in numpy; and XGBoost, where it grows or reads trees."""

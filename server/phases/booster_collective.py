@@ -44,8 +44,8 @@ def by_collective(conduct: Conduct, rules: Rules, number: int) -> tuple[Forest, 
         conduct.watch.note(f"attempt {attempt + 1} at the collective came to no end")
     raise RunStopped(
         f"{MOST_ATTEMPTS} attempts at the collective came to no end",
-        fix="see in the record which site was lost; begin a new run, with `mode: histogram`, which "
-        "does without any site",
+        fix="see in the record which site was lost; then begin a new run, or one by "
+        "`mode: histogram`, which goes on without a lost site",
     )
 
 
