@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.record import Record
+from server.report.index import ListedRun, render_index
 from server.report.page import render_report
 from simulations.cli.main import main as sim_command
 from tests.support.metrics_builder import build_metrics, federated_alone, with_losses
@@ -33,6 +34,7 @@ def runs(tmp_path: Path) -> Path:
             text = metrics[name].model_dump_json()
             (folder / name / "metrics.json").write_text(text, encoding="utf-8")
     (folder / "cache").mkdir()
+    (folder / "index.html").touch()  # of an earlier call, for the same runs/*
     (folder / "latest").symlink_to("bench-1")
     return folder
 
@@ -43,13 +45,14 @@ def test_a_report_is_written_again_as_it_was(runs: Path) -> None:
     assert done.output == f"bench-1: {runs / 'bench-1' / 'report.html'}\n"
     written = (runs / "bench-1" / "report.html").read_text(encoding="utf-8")
     assert written == render_report(METRICS)
-    assert not (runs / "index.html").exists()
+    assert (runs / "index.html").read_text() == ""
 
 
-def test_several_runs_are_listed_each_once(runs: Path, tmp_path: Path) -> None:
+def test_several_runs_are_listed_each_once(runs: Path) -> None:
     done = call(*sorted(runs.iterdir()))
     assert done.exit_code == 0
     assert "cache: left out, no run" in done.output
+    assert "index.html: left out, no run" in done.output
     assert "cut-off: not finished, 2 rounds are over" in done.output
     assert (runs / "hospitals-1" / "report.html").is_file()
     assert not (runs / "cut-off" / "report.html").exists()
@@ -61,11 +64,14 @@ def test_several_runs_are_listed_each_once(runs: Path, tmp_path: Path) -> None:
     assert "2 rounds are over" in page
     assert f"{METRICS.arms.federated.macro_f1:.3f}" in page
 
-    call(runs / "bench-1", "--index", tmp_path / "pages" / "all.html")
-    page = (tmp_path / "pages" / "all.html").read_text(encoding="utf-8")
+
+def test_links_lead_from_where_the_page_lies(runs: Path, tmp_path: Path) -> None:
+    listed = ListedRun("bench-1", runs / "bench-1" / "report.html", None, 0, METRICS)
+    page = render_index([listed], tmp_path / "pages")
     assert '<a href="../runs/bench-1/report.html">' in page
-    # Given again with the page that now lies among them.
-    assert call(*sorted(runs.iterdir())).exit_code == 0
+    call(runs / "cut-off", "--index", tmp_path / "pages" / "all.html")
+    page = (tmp_path / "pages" / "all.html").read_text(encoding="utf-8")
+    assert "<a " not in page  # it has no report yet
 
 
 def test_a_folder_without_a_run_is_told(runs: Path) -> None:
