@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
         "booster": {"objective": "multi:softprob", "num_class": 2, "max_depth": 2, "nthread": 1},
     }  # fmt: skip
     (tmp_path / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-    modules = {
+    modules: dict[str, Any] = {
         "names": ["one", "two"],
         "tails": [nn.Sequential(nn.Conv2d(2, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
                   for _ in range(2)],
