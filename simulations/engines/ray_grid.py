@@ -27,7 +27,7 @@ from simulations.engines.process import OpenSeat, Process
 from simulations.engines.settings import OnRay
 
 _LOG = logging.getLogger("leukofed")
-_START_S = 120.0  # what a first process may take until it is up, on a busy machine
+_START_S = 300.0  # what a first process may take until it is up, on a busy machine
 _LATE = "DeadlinePassed"
 
 

@@ -106,7 +106,7 @@ def test_a_share_of_a_gpu_is_kept_for_each_site() -> None:
 @pytest.mark.parametrize("share", [{"cpus_per_site": 3}, {"gpus_per_site": 2}], ids=str)
 def test_what_no_machine_has_is_told_at_once(share: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="the most are 2 cores and 1 GPUs"):
-        room(OnRay(name="ray", **share))
+        room(OnRay.model_validate({"name": "ray", **share}))
 
 
 def test_a_cluster_that_is_not_there_is_told_soon() -> None:
