@@ -28,7 +28,7 @@ def test_every_arm_changes_one_thing_of_the_plain_one() -> None:
     plain = found["plain"]
     assert plain == Arm(Imaging(size=64, contrast="none"))
     assert found["default, 1 view"].imaging == STUDY.imaging
-    settings = [str(arm.settings()) for name, arm in found.items() if name != "default, 1 view"]
+    settings = [str(arm.settings()) for name, arm in found.items() if "default" not in name]
     assert len(set(settings)) == len(settings)
     for name, arm in found.items():
         if name.startswith(("default", "all usual", "balanced")) or name == "plain":
