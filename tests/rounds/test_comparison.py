@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
 from client.site_config import Numerics
+from common.study.schema import Study
 from simulations.cli.main import main
 from simulations.comparing.account import Comparison
 from simulations.comparing.compare import Protocol, compare
@@ -63,7 +64,7 @@ class Bench:
     """A folder with a scenario, in which comparisons are made."""
 
     def __init__(self, home: Path) -> None:
-        self.scenario = write_scenario(home)
+        self.scenario = write_scenario(home, head_epochs=1)
         self.variants = home / "variants.yaml"
         self.variants.write_text("wide: {network: {h2: 16}}\n")
         self.numerics = home / "numerics.json"
@@ -123,7 +124,7 @@ def test_every_image_is_tested_once_by_models_that_never_saw_its_group(
 def test_figures_are_scikit_learns_on_the_predictions_that_were_kept(
     bench: Bench, first: tuple[Comparison, int, str]
 ) -> None:
-    classes = first[0].study["labels"]["classes"]  # type: ignore[index, call-overload]
+    classes = Study.model_validate(first[0].study).labels.classes
     for name, run, arm in (
         ("federated", "study", "federated"), ("wide", "wide", "federated"),
         ("colour_only", "study", "colour_only"),
@@ -156,12 +157,14 @@ def test_the_fronts_see_a_view_once_for_all_arms_folds_and_seeds(
     }
     assert first[1] == first[0].images + (VIEWS - 1) * len(trained)
     with fronts_counted() as calls:
-        more, views, _ = bench.compared("linear_probe", "pooled", seeds=2, same_folds=True)
+        more, views, _ = bench.compared(
+            "linear_probe", "pooled", seeds=2, same_folds=True, only=(1,)
+        )
     assert (views, calls[16]) == (0, 0)
     assert calls[1] > 0, "the chains are not seen by the hook"
     assert more.seeds == 2
     probe, pooled = more.arms["linear_probe"], more.arms["pooled"]
-    assert probe.macro_f1.by_seed[0] == first[0].arms["linear_probe"].macro_f1.mean
+    assert probe.macro_f1.by_fold[0] == first[0].arms["linear_probe"].macro_f1.by_fold[0][:1]
     assert pooled.macro_f1.by_seed[0] != pooled.macro_f1.by_seed[1]
 
 
