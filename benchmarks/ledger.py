@@ -104,9 +104,8 @@ def shown(figure: Figure) -> str:
     """Return a figure with three digits that count, and its unit."""
     digits = 0 if abs(figure.value) >= 100 else 1 if abs(figure.value) >= 10 else 2
     small = 0 < abs(figure.value) < 0.1
-    return (
-        f"{figure.value:.2g} {figure.unit}" if small else f"{figure.value:.{digits}f} {figure.unit}"
-    )
+    number = f"{figure.value:.2g}" if small else f"{figure.value:.{digits}f}"
+    return f"{number} {figure.unit}".rstrip()
 
 
 def figure_rows(entries: dict[str, Entry]) -> Rows:

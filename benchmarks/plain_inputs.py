@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.ledger import parser, with_images
 from client.data.cache import ActivationCache
 from client.site import Bench
-from common.asks import Part
+from common.asks import Part, Stage
 from common.model.network import build_fusion
 from common.seeds import seed_for
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
@@ -81,9 +81,9 @@ def _write_site(folder: Path, bench: Bench, study: Study) -> None:
 
 def _write_study(folder: Path, bench: Bench, study: Study) -> None:
     backbones, fusion = study.phase(BackbonesPhase), study.phase(FusionPhase)
-    rounds = {"heads": backbones.head_rounds, "tails": backbones.tail_rounds,
+    rounds: dict[Stage, int] = {"heads": backbones.head_rounds, "tails": backbones.tail_rounds,
               "fusion": fusion.rounds}  # fmt: skip
-    first = {"heads": 1, "tails": 1 + backbones.head_rounds, "fusion": 1}
+    first: dict[Stage, int] = {"heads": 1, "tails": 1 + backbones.head_rounds, "fusion": 1}
     booster = study.phase(BoosterPhase)
     facts: dict[str, Any] = {
         "sites": study.sites, "views": backbones.views, "classes": len(study.labels.classes),
