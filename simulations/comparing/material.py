@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from client.data.groups import join_groups
 from client.data.manifest import read_table
 from common.digests import digest_file, digest_value
+from common.errors import ConfigError
 from common.labels import Vocabulary
 from common.study.schema import Study
 from simulations.comparing.divisions import drawn_folds
+from simulations.division import ByFile
 from simulations.folds import Fold, spread
 from simulations.partition import partition, write_partition
 from simulations.partition_file import Row
-from simulations.scenario import ManifestData, Scenario
+from simulations.scenario import ManifestData, ManifestsData, Scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +79,11 @@ def read_material(
         images: keep at most so many, of every group alike; None: all.
 
     Raises:
+        ConfigError: the scenario changes its sites' images or labels, joins datasets, or names the
+            file of a partition, none of which folds can be made of yet.
         DataError: as `simulations.partition.partition` says.
     """
+    _check_comparable(scenario)
     own = scenario.data.labels if isinstance(scenario.data, ManifestData) else {}
     vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
     settings = scenario.partition
@@ -108,6 +113,20 @@ def read_material(
         tuple(groups[i] for i in chosen),
         study.labels.classes,
     )
+
+
+def _check_comparable(scenario: Scenario) -> None:
+    told = {
+        "shifts": bool(scenario.shifts),
+        "label_noise": bool(scenario.label_noise),
+        "data.kind: manifests": isinstance(scenario.data, ManifestsData),
+        "partition.by: file": isinstance(scenario.partition, ByFile),
+    }
+    if found := [name for name, is_set in told.items() if is_set]:
+        raise ConfigError(
+            f"a comparison over folds cannot do what this scenario says of {', '.join(found)}",
+            fix="leave that out to compare, or use `leukofed-sim run`",
+        )
 
 
 def _path(row: Row) -> str:
