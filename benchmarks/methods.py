@@ -157,6 +157,7 @@ def _ways(
 _ADAPTIVE = (0.03, 0.1, 0.3, 1.0)
 _FEDAVG = (FedAvg(),)
 _LARGE = (0.3, 1.0, 3.0, 10.0, 30.0)
+_ADAM = (0.0003, 0.001, 0.003, 0.01)
 _SMALL = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 CASES: dict[str, Case] = {
     "fedavgm": Case(
@@ -185,8 +186,8 @@ CASES: dict[str, Case] = {
     ),
     "fedbn": Case(
         "features shifted site by site", shifted_features,
-        _ways(15, 2, _FEDAVG, (0.003, 0.01, 0.03), "adamw", own=("branch.tail.1.",)),
-        _ways(15, 2, _FEDAVG, (0.003, 0.01, 0.03), "adamw"), Normed,
+        _ways(15, 2, _FEDAVG, _ADAM, "adamw", own=("branch.tail.1.",)),
+        _ways(15, 2, _FEDAVG, _ADAM, "adamw"), Normed,
     ),
     "head: local": Case(
         "other shares of the classes at each site", shifted_labels,
