@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from common.metrics import RunMetrics
-from simulations.exports.tables import (
-    ExchangeRow,
-    LossRow,
-    ScoreRow,
-    SecondsRow,
-    Table,
-    settings,
-)
+from simulations.exports.rows import ExchangeRow, LossRow, ScoreRow, SecondsRow
+from simulations.exports.tables import Table, settings
 
 _BATCH = 100  # what MLflow takes of parameters at a time; of metrics more
 _LONGEST = 6000  # characters of an MLflow parameter
