@@ -101,11 +101,13 @@ def read(path: Path) -> dict[str, Entry]:
 
 
 def shown(figure: Figure) -> str:
-    """Return a figure with three digits that count, and its unit."""
+    """Return a figure with three digits that count, those without a unit with three decimals."""
     digits = 0 if abs(figure.value) >= 100 else 1 if abs(figure.value) >= 10 else 2
     small = 0 < abs(figure.value) < 0.1
+    if not figure.unit:
+        return f"{figure.value:.3f}"
     number = f"{figure.value:.2g}" if small else f"{figure.value:.{digits}f}"
-    return f"{number} {figure.unit}".rstrip()
+    return f"{number} {figure.unit}"
 
 
 def figure_rows(entries: dict[str, Entry]) -> Rows:

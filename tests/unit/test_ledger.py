@@ -98,3 +98,7 @@ def test_the_tables_name_program_date_and_machine_once(
 )  # fmt: skip
 def test_figures_show_the_digits_that_count(value: float, text: str) -> None:
     assert shown(Figure(name="n", value=value, unit="s")) == text
+
+
+def test_a_number_without_a_unit_has_three_decimals() -> None:
+    assert shown(Figure(name="macro F1", value=0.9741, unit="")) == "0.974"
