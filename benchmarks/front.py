@@ -97,8 +97,8 @@ def _figures(name: str, ways: dict[str, Way], study: Study, repeats: int) -> lis
     own = "bfloat16 channels_last"
     pairs = [(own, "float32"), *((what, own) for what in found if what.startswith(f"{own}, "))]
     figures += [
-        Figure(name=f"{name}, {what}: distance from {other}, relative",
-               value=float((found[what] - found[other]).norm() / found[other].norm()), unit="")
+        Figure(name=f"{name}, {what}: distance from {other}",
+               value=float((found[what] - found[other]).norm() / found[other].norm()), unit="relative")
         for what, other in pairs
     ]  # fmt: skip
     return figures
