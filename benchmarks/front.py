@@ -98,10 +98,14 @@ def _figures(name: str, ways: dict[str, Way], study: Study, repeats: int) -> lis
     pairs = [(own, "float32"), *((what, own) for what in found if what.startswith(f"{own}, "))]
     figures += [
         Figure(name=f"{name}, {what}: distance from {other}",
-               value=float((found[what] - found[other]).norm() / found[other].norm()), unit="relative")
+               unit="relative", value=_apart(found[what], found[other]))
         for what, other in pairs
     ]  # fmt: skip
     return figures
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    return float((one - other).norm() / other.norm())
 
 
 def _passed(way: Way, pixels: Tensor) -> tuple[float, Tensor]:
