@@ -4,8 +4,8 @@ A front is passed once per image and view, and is most of what new images cost. 
 batch by batch, in one process; medians. `compiled` is torch.compile with frozen weights, which
 folds BatchNorm into the convolutions: its activations differ in their last digits, and a compiler
 and a minute are needed, so no site uses it. How much it can save at most is told by the shares of
-torch's operations in a pass of the site's own way. Distances between activations stand below: 0 says that
-two ways give the same bits.
+torch's operations in a pass of the site's own way. Distances between activations stand below: 0
+says that two ways give the same bits.
 
     python -m benchmarks.front
 
