@@ -5,7 +5,7 @@ may be answered by whichever process is free, and there may be more sites than m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from client.holdings import Holdings, examine
 from client.part_store import PartStore
@@ -14,6 +14,7 @@ from client.pulse import Pulse
 from client.site import Site
 from client.site_config import SiteConfig
 from common.study.schema import Study
+from common.wire import decode_request, encode_request
 from simulations.engines.process import Answer
 from simulations.virtual_sites import SharedBranches
 
@@ -21,8 +22,8 @@ from simulations.virtual_sites import SharedBranches
 class Seat:
     """Sites that are opened for one request and closed after it.
 
-    Kept is what would only be found again: the frozen front, which is the same for all, the arrays
-    that came down last, and which images a site has.
+    Kept is what would only be found again: the frozen front, which is the same for all, and which
+    images a site has.
 
     Args:
         configs: the site files, by name.
@@ -33,14 +34,11 @@ class Seat:
         self._configs = configs
         self._approved = {study.digest: study for study in studies}
         self._build = SharedBranches()
-        self._parts = PartStore()
         self._found: dict[tuple[str, str], Holdings] = {}
 
     def answer(self, name: str, data: bytes) -> bytes:
         """Answer a request to a site; as `client.phases.handle`."""
-        site = Site(
-            self._configs[name], self._approved, self._build, find=self._find, parts=self._parts
-        )
+        site = Site(self._configs[name], self._approved, self._build, find=self._find)
         try:
             return handle(data, site)
         finally:
@@ -63,3 +61,22 @@ class VirtualSeat:
     def __call__(self) -> Answer:
         """Return what answers there."""
         return Seat(self.configs, self.studies).answer
+
+
+class WholeRequests:
+    """Puts the parts back that the coordinator left out, since the site had been sent them.
+
+    A hospital keeps them in its memory. Here another process may answer next, so they are kept
+    once, beside the coordinator, and every request is handed on whole.
+    """
+
+    def __init__(self) -> None:
+        self._parts = PartStore()
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return the same request with all its parts, or as it is if some were never sent."""
+        request = decode_request(data)
+        if self._parts.take(request):
+            return data  # the site calls for them
+        arrays = {name: self._parts[name] for name in request.parts}
+        return encode_request(replace(request, arrays=arrays))

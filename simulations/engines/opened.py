@@ -12,7 +12,7 @@ from server.progress import Watch
 from simulations.engines.inprocess import LoopbackGrid
 from simulations.engines.nodes import NodeGrid
 from simulations.engines.settings import Engine, InProcess
-from simulations.seat import VirtualSeat
+from simulations.seat import VirtualSeat, WholeRequests
 from simulations.virtual_sites import VirtualSites
 
 
@@ -61,6 +61,6 @@ def opened(
 
     watch.phase("starting Ray", 1)
     open_seat = VirtualSeat({name: virtual.config(name) for name in names}, tuple(studies))
-    with ray_grid(engine, names, open_seat) as (grid, room):
+    with ray_grid(engine, names, open_seat, WholeRequests()) as (grid, room):
         watch.note(f"Ray has room for {room} sites at once.")
         yield Opened(grid, lambda name: virtual.site(name, studies), poll_s=0.05)

@@ -6,7 +6,7 @@ costs that site's reply only.
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ from simulations.engines.settings import OnRay
 _LOG = logging.getLogger("leukofed")
 _START_S = 300.0  # what a first process may take until it is up, on a busy machine
 _LATE = "DeadlinePassed"
+Whole = Callable[[bytes], bytes]
 
 
 @dataclass(eq=False)
@@ -52,6 +53,7 @@ class RayGrid(NodeGrid):
         open_seat: called in every process once, it returns what answers there; pickled.
         seats: how many processes there are at most.
         settings: what Ray keeps for each, and how long a site may take.
+        whole: completes a request before it is handed out.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class RayGrid(NodeGrid):
         open_seat: OpenSeat,
         seats: int,
         settings: OnRay,
+        whole: Whole = bytes,
     ) -> None:
         super().__init__(sites)
         self._start = ray.remote(
@@ -67,6 +70,7 @@ class RayGrid(NodeGrid):
         )(Process)
         self._open_seat = ray.put(open_seat)
         self._deadline_s = settings.deadline_s
+        self._whole = whole
         self._replies: dict[str, Message] = {}
         self._seats = [self._seat() for _ in range(min(seats, len(self._sites)))]
         self._wait_for_one()
@@ -163,12 +167,12 @@ class RayGrid(NodeGrid):
                 message = seat.message = self._queue.pop(seat.key)
                 seat.due = time.monotonic() + self._deadline_s
                 site = self._sites[message.metadata.dst_node_id]
-                seat.work = seat.process.answer.remote(site, from_records(message))
+                seat.work = seat.process.answer.remote(site, self._whole(from_records(message)))
 
 
 @contextmanager
 def ray_grid(
-    settings: OnRay, sites: Sequence[str], open_seat: OpenSeat
+    settings: OnRay, sites: Sequence[str], open_seat: OpenSeat, whole: Whole = bytes
 ) -> Iterator[tuple[RayGrid, int]]:
     """Let Ray run within this context, and sites answer there.
 
@@ -176,6 +180,7 @@ def ray_grid(
         settings: the scenario's engine.
         sites: their names.
         open_seat: makes what answers in a process.
+        whole: completes a request before it is handed out.
 
     Yields:
         The grid, and how many sites have room to compute at once.
@@ -184,7 +189,7 @@ def ray_grid(
         ConfigError: Ray cannot be reached, or has no room for a site.
     """
     with cluster(settings) as room:
-        grid = RayGrid(sites, open_seat, room, settings)
+        grid = RayGrid(sites, open_seat, room, settings, whole)
         try:
             yield grid, room
         finally:

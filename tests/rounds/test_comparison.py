@@ -33,11 +33,17 @@ VIEWS = 2
 
 
 class CountingWatch(TrialsWatch):
-    """Adds up the views that passed the frozen fronts."""
+    """Adds up the views that passed the frozen fronts; may press Ctrl-C when a phase begins."""
 
-    def __init__(self, out: io.StringIO) -> None:
+    def __init__(self, out: io.StringIO, stop_at: str) -> None:
         super().__init__(Console(file=out, width=200))
         self.views = 0
+        self.stop_at = stop_at
+
+    def round(self, phase: str, round: int, of: int) -> None:
+        if phase == self.stop_at:
+            raise KeyboardInterrupt
+        super().round(phase, round, of)
 
     def work(self, worker: str, done: int, of: int) -> None:
         self.views += of if done == of and worker.endswith("views") else 0
@@ -71,13 +77,15 @@ class Bench:
         self.numerics.write_text(Numerics(threads=1).model_dump_json())
         self.out = home / "out"
 
-    def compared(self, *arms: str, **protocol: Any) -> tuple[Comparison, int, str]:
+    def compared(
+        self, *arms: str, stop_at: str = "", **protocol: Any
+    ) -> tuple[Comparison, int, str]:
         """Compare; return what came out, the views computed, and what was shown."""
         scenario, study = load_scenario(self.scenario)
         named = load_variants(self.scenario, study, self.variants)
         places = Places(None, None, self.out, self.out / "cache", numerics=self.numerics)
         shown = io.StringIO()
-        with CountingWatch(shown) as watch:
+        with CountingWatch(shown, stop_at) as watch:
             found = compare(
                 scenario, study, entrants(arms, study, named), places,
                 Protocol(**{"folds": 2, **protocol}), watch,
@@ -197,6 +205,23 @@ def test_a_lost_trial_is_made_again_and_comes_out_the_same(
     assert views == 0
     assert "1 of 2 trials were made before." in shown
     assert json.loads(file.read_text())["predicted"] == before
+
+
+def test_an_interrupted_arm_goes_on_where_it_was(
+    bench: Bench, first: tuple[Comparison, int, str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        bench.compared("wide/pooled", only=(1,), stop_at="pooled: fusion")
+    found, _, _ = bench.compared("wide/pooled", only=(1,))
+    assert list(found.arms) == ["wide/pooled"]
+    (record,) = bench.out.glob("runs/wide-seed1-fold1-*/record.jsonl")
+    rounds = [
+        (event["phase"], event["round"])
+        for event in map(json.loads, record.read_text().splitlines())
+        if event["event"] == "round" and event["run"].endswith(".pooled")
+    ]
+    assert len(rounds) == len(set(rounds)), "a round was held twice"
+    assert ("fusion", 2) in rounds
 
 
 def test_one_fold_on_validation_shows_no_test_image(

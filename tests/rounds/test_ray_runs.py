@@ -24,7 +24,7 @@ from server.run_folder import RunFolder
 from simulations.engines.settings import OnRay
 from simulations.prepare import Places, Prepared, dataset, pinned, prepare
 from simulations.scenario import load_scenario
-from simulations.seat import VirtualSeat
+from simulations.seat import VirtualSeat, WholeRequests
 from tests.support.odd_sites import OddSites
 from tests.support.small_federation import digests
 from tests.support.small_scenario import run_small, write_scenario
@@ -92,7 +92,7 @@ def test_of_twenty_sites_one_raises_and_one_sleeps_and_the_run_ends(tmp_path: Pa
     began = time.monotonic()
     settings = OnRay(name="ray", deadline_s=DEADLINE_S)
     with (
-        ray_grid(settings, MANY, odd) as (grid, _),
+        ray_grid(settings, MANY, odd, WholeRequests()) as (grid, _),
         PlainProgress(Console(file=io.StringIO(), width=200)) as watch,
     ):
         run_study(

@@ -7,10 +7,11 @@ import pytest
 from client.data.cache import ActivationCache
 from client.site_config import Numerics
 from common.asks import CensusAsk
+from common.digests import digest_arrays
 from common.log_head import split_head
-from common.wire import Reply, Request, Step, decode_reply, encode_request
+from common.wire import Reply, Request, Step, decode_reply, decode_request, encode_request
 from simulations.scenario import POOLED
-from simulations.seat import VirtualSeat
+from simulations.seat import VirtualSeat, WholeRequests
 from simulations.synthetic import SiteShare, SyntheticSettings, write_dataset
 from simulations.virtual_sites import VirtualSites
 from tests.support.small import small_study
@@ -56,6 +57,27 @@ def test_any_seat_answers_for_a_site_and_none_holds_it(virtual: VirtualSites) ->
         assert (lines, reply.status, reply.problem) == (line, "done", "")
     assert told(second("south", asked("south", 1)))[0] == 1  # a log of its own
     virtual.site("north", [STUDY]).close()  # its cache is free
+
+
+def test_a_request_is_made_whole_with_what_travelled_before() -> None:
+    parts = {"tails": {"w": np.arange(3.0)}, "heads": {"v": np.ones(2)}}
+    digests = {name: digest_arrays(arrays) for name, arrays in parts.items()}
+    step = Step(study=STUDY.digest, run="r", phase="census", round=1, exchange=0, site="north")
+    bare = encode_request(Request(step, CensusAsk(), digests))
+    sent = {name: encode_request(Request(step, CensusAsk(), digests, {name: parts[name]}))
+            for name in parts}  # fmt: skip
+    whole = WholeRequests()
+    assert whole(bare) == bare  # so the site calls for both
+    assert whole(sent["heads"]) == sent["heads"]
+    for data in (sent["tails"], bare, sent["heads"]):
+        found = decode_request(whole(data))
+        assert {name: digest_arrays(arrays) for name, arrays in found.arrays.items()} == digests
+        assert found.digest == decode_request(bare).digest
+    newer = {"tails": {"w": np.zeros(3)}}
+    other = digests | {"tails": digest_arrays(newer["tails"])}
+    replaced = encode_request(Request(step, CensusAsk(), other, newer))
+    assert set(decode_request(whole(replaced)).arrays) == {"tails", "heads"}
+    assert whole(bare) == bare  # what it was sent is there no more
 
 
 def test_sites_apart_share_out_the_disk(virtual: VirtualSites, tmp_path: Path) -> None:
