@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from client.data.cache import ActivationCache
@@ -44,7 +44,7 @@ class Run:
     fold: Fold
     label: str  # begins the folder's name
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The folder's name."""
         rows = self.material.parted(self.fold)

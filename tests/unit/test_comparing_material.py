@@ -1,27 +1,91 @@
-"""What folds cannot be made of is said before anything is read."""
-
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
-from common.errors import ConfigError
-from simulations.comparing.material import read_material
-from simulations.scenario import Scenario, load_scenario
+from common.study.data import Split
+from simulations.comparing.compare import Protocol
+from simulations.comparing.material import Material, read_material
+from simulations.comparing.runs import Run
+from simulations.division import Iid
+from simulations.scenario import ManifestData, Scenario
+from tests.support.small import small_study, write_smears
+
+STUDY = small_study()
+SCENARIO = Scenario(
+    name="trial", study="none", data=ManifestData(kind="manifest", needs="images"),
+    partition=Iid(by="iid", parts=Split(), together=("stain_cluster", "field")),
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"shifts": {"north": {"blur": 1.0}}}, "shifts"),
-        ({"label_noise": {"south": {"share": 0.1}}}, "label_noise"),
-        ({"partition": {"by": "file", "file": "partition.csv"}}, "partition.by: file"),
-    ],
-)
-def test_what_a_comparison_cannot_do_is_refused(
-    change: dict[str, Any], named: str, tmp_path: Path
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty images in twenty clusters, two of which share a field."""
+    folder = tmp_path_factory.mktemp("images")
+    lines = ["path,label,stain_cluster,field"]
+    for number, example in enumerate(write_smears(folder, 60, size=16)):
+        cluster = number % 20
+        label = STUDY.labels.classes[cluster % 4]
+        lines.append(f"{example.image.name},{label},S{cluster},{'F' if cluster in (0, 4) else ''}")
+    path = folder / "manifest.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture
+def material(manifest: Path, tmp_path: Path) -> Material:
+    return read_material(SCENARIO, STUDY, manifest, tmp_path / "data")
+
+
+def test_sites_and_groups_stay_whole_in_every_fold(material: Material) -> None:
+    assert len(material.rows) == 60
+    assert len(set(material.groups)) == 19
+    for fold in material.divided(3, seed=1):
+        rows = material.parted(fold)
+        assert [row["site"] for row in rows] == [row["site"] for row in material.rows]
+        for number, part in enumerate((fold.train, fold.validation, fold.test)):
+            name = ("train", "validation", "test")[number]
+            np.testing.assert_array_equal(
+                np.flatnonzero([row["split"] == name for row in rows]), part
+            )
+        of_group = {(g, r["site"], r["split"]) for g, r in zip(material.groups, rows, strict=True)}
+        assert len(of_group) == 19
+
+
+def test_the_division_among_sites_is_read_again(
+    material: Material, manifest: Path, tmp_path: Path
 ) -> None:
-    scenario, study = load_scenario("synthetic")
-    changed = Scenario.model_validate({**scenario.model_dump(mode="json"), **change})
-    with pytest.raises(ConfigError, match=named):
-        read_material(changed, study, tmp_path / "none.csv", tmp_path)
+    (kept,) = (tmp_path / "data").iterdir()
+    before = kept.stat().st_mtime_ns
+    again = read_material(SCENARIO, STUDY, manifest, tmp_path / "data")
+    assert (again.rows, again.groups) == (material.rows, material.groups)
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_quick_look_keeps_every_group(material: Material, manifest: Path, tmp_path: Path) -> None:
+    fewer = read_material(SCENARIO, STUDY, manifest, tmp_path / "data", images=25)
+    assert len(fewer.rows) == 25
+    assert set(fewer.groups) == set(material.groups)
+
+
+def test_more_sites_hold_the_same_images(
+    material: Material, manifest: Path, tmp_path: Path
+) -> None:
+    study = small_study(sites=("a", "b", "c"))
+    other = read_material(SCENARIO, study, manifest, tmp_path / "data")
+    moved = material.at_sites_of(other)
+    assert [row["path"] for row in moved.rows] == [row["path"] for row in material.rows]
+    assert set(Counter(row["site"] for row in moved.rows)) == {"a", "b", "c"}
+
+
+def test_a_runs_folder_is_named_after_all_that_its_predictions_rest_on(material: Material) -> None:
+    first, second, _ = material.divided(3, seed=1)
+    names = {
+        Run(STUDY, material, first, "x").name,
+        Run(STUDY, material, second, "x").name,
+        Run(STUDY.model_copy(update={"seed": 7}), material, first, "x").name,
+    }
+    assert len(names) == 3
+    assert Run(STUDY, material, first, "x").name in names
+    assert Protocol(folds=3).numbers == (1, 2, 3)
