@@ -39,7 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 MANY = tuple(f"site-{number:02}" for number in range(1, 21))
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def ran(home: Path, engine: str) -> Path:
