@@ -87,6 +87,7 @@ def render_report(metrics: RunMetrics) -> str:
         arms=arm_rows(metrics),
         attendance=attendance_rows(metrics),
         signs=_SIGNS,
+        has_trees=_has_trees(metrics),
         has_alone=any(scores.alone for scores in metrics.per_site.values()),
         measures=_MEASURES,
         confusions=[
@@ -111,6 +112,13 @@ def render_report(metrics: RunMetrics) -> str:
         span=words.span,
         signed=words.signed,
     )
+
+
+def _has_trees(metrics: RunMetrics) -> bool:
+    # The settings of an older run need not be a study of this version.
+    settings: Mapping[str, Any] = metrics.settings
+    modes = [one.get("mode") for one in settings.get("phases", []) if one["name"] == "booster"]
+    return modes != ["none"]
 
 
 def _matrix(

@@ -491,6 +491,13 @@ def test_many_classes_and_sites_are_all_there() -> None:
     assert any(remark.startswith(f"No test image shows {classes[3]}") for remark in remarks)
 
 
+def test_a_study_without_trees_says_what_its_booster_is() -> None:
+    told = "This study grows no trees"
+    assert told not in render_report(build_metrics())
+    without = {"phases": [{"name": "booster", "mode": "none"}]}
+    assert told in render_report(build_metrics(settings=without))
+
+
 def test_the_same_metrics_give_the_same_bytes(metrics: RunMetrics, tmp_path: Path) -> None:
     read_back = RunMetrics.model_validate_json(metrics.model_dump_json())
     write_report(metrics, tmp_path / "first.html")
