@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from client.dry_run import PURPOSES, Sent, dry_run, whole_study
+from client.dry_run import Sent, dry_run, whole_study
 from client.phases import handle
+from client.purposes import PURPOSES
 from client.site import Site
 from client.site_config import Cache, Limits, Numerics, SiteConfig
 from client.trial import generated_images
