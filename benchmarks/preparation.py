@@ -30,7 +30,7 @@ from simulations.frozen import FrozenFeatures, opened
 from simulations.pictures import Arm, arms
 from simulations.probes import probed
 from simulations.scenario import load_scenario, merged
-from simulations.screening import Account, Ground, read_ground, row, table
+from simulations.screening import Account, Ground, read_ground, row, screening_parser, table
 from simulations.tails import fine_tuned
 
 REFERENCE = "plain"
@@ -151,20 +151,11 @@ def write_sheet(file: Path, chosen: Mapping[str, Arm], ground: Ground, seed: int
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = screening_parser(__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder with the dataset's manifest")
-    add("--weights", type=Path, help="folder of pre-trained weights")
-    add("--scenario", default="taleqani-3-sites", help="whose study is `default`")
-    add("--folds", type=int, default=3, help="folds of each division")
-    add("--divisions", type=int, default=3, help="how often the images are divided anew")
-    add("--images", type=int, help="at most so many images, from every group alike")
     add("--arms", nargs="+", metavar="ARM", help="only these; plain is always among them")
     add("--confirm", nargs="+", metavar="ARM", help="train tails; compare with the first named")
     add("--tail-rounds", type=int, default=2, help="epochs of the tails, for --confirm")
-    add("--out", type=Path, help="JSON file of the arms; it is gone on with")
-    add("--cache", type=Path, default=Path("runs/preparation"), help="folder of features")
-    add("--cache-gb", type=float, default=20.0, help="most disk that it may take")
     add("--sheet", type=Path, metavar="FILE.png", help="only draw images of every arm")
     return parser
 

@@ -39,7 +39,7 @@ from simulations.frozen import FrozenFeatures, opened
 from simulations.pictures import background_only, corner, nuclei_only, read_image
 from simulations.probes import Fit, Rows, probed
 from simulations.scenario import load_scenario
-from simulations.screening import Account, Ground, read_ground, row
+from simulations.screening import Account, Ground, read_ground, row, screening_parser
 
 Image = NDArray[np.uint8]
 REGIONS: Mapping[str, Callable[[Image, Nuclei], Image]] = {
@@ -157,17 +157,8 @@ def write_sheet(file: Path, ground: Ground, imaging: Imaging) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = screening_parser(__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder with the dataset's manifest")
-    add("--weights", type=Path, help="folder of pre-trained weights")
-    add("--scenario", default="taleqani-3-sites", help="whose study prepares the images")
-    add("--folds", type=int, default=3, help="folds of each division")
-    add("--divisions", type=int, default=3, help="how often the images are divided anew")
-    add("--images", type=int, help="at most so many images, from every group alike")
-    add("--out", type=Path, help="JSON file of what was measured; it is gone on with")
-    add("--cache", type=Path, default=Path("runs/preparation"), help="folder of features")
-    add("--cache-gb", type=float, default=20.0, help="most disk that it may take")
     add("--sheet", type=Path, metavar="FILE.png", help="only draw the parts of some images")
     return parser
 

@@ -1,5 +1,6 @@
 """Arms measured on the same images and folds: what is kept of each, and how they compare."""
 
+import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -253,3 +254,19 @@ def _signed(difference: Difference) -> str:
 
 def _interval(interval: Interval) -> str:
     return f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def screening_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser of the options that every program has which screens on frozen features."""
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder with the dataset's manifest")
+    add("--weights", type=Path, help="folder of pre-trained weights")
+    add("--scenario", default="taleqani-3-sites", help="whose study is the default")
+    add("--folds", type=int, default=3, help="folds of each division")
+    add("--divisions", type=int, default=3, help="how often the images are divided anew")
+    add("--images", type=int, help="at most so many images, from every group alike")
+    add("--out", type=Path, help="JSON file of what was measured; it is gone on with")
+    add("--cache", type=Path, default=Path("runs/preparation"), help="folder of features")
+    add("--cache-gb", type=float, default=20.0, help="most disk that it may take")
+    return parser
