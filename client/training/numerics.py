@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from client.site_config import Numerics
+from client.training.memory import kept_memory
 from common.errors import CorruptFile
 from common.model.network import Branch
 from common.whole_file import write_whole
@@ -34,11 +35,12 @@ def laid_out(images: Tensor, numerics: Numerics) -> Tensor:
 
 @contextmanager
 def threads(numerics: Numerics) -> Iterator[None]:
-    """Let torch use `numerics.threads` threads within this context."""
+    """Let torch use `numerics.threads` threads within this context, and keep its memory."""
     before = torch.get_num_threads()
     torch.set_num_threads(numerics.threads)
     try:
-        yield
+        with kept_memory():
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -93,10 +95,11 @@ def fastest(run: Callable[[Tensor], object], images: Tensor) -> Numerics:
     timings: dict[Numerics, float] = {}
     available = torch.get_num_threads()
     precisions: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
-    for precision in precisions:
-        for channels_last in (False, True):
-            choice = Numerics(precision=precision, channels_last=channels_last, threads=available)
-            timings[choice] = _seconds(run, laid_out(images, choice), choice)
+    with kept_memory():
+        for precision in precisions:
+            for last in (False, True):
+                choice = Numerics(precision=precision, channels_last=last, threads=available)
+                timings[choice] = _seconds(run, laid_out(images, choice), choice)
     return min(timings, key=lambda choice: timings[choice])
 
 
