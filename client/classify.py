@@ -1,13 +1,13 @@
 """Concatenated features to class probabilities, by the trees and by the softmax head."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 from common.boosting.grid import Grid, bin_features, log_grid
 from common.boosting.rules import Rules, rules_of
@@ -60,6 +60,14 @@ class Classifier:
             CorruptFile: as `forest_from_arrays` says.
         """
         return forest_from_arrays(arrays, self.rules, rounds=rounds)
+
+
+def mean_probabilities(logs: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the log of the mean of probabilities that are given by their logs, (n, classes)."""
+    if len(logs) == 1:
+        return logs[0]
+    mean: NDArray[np.float64] = logsumexp(np.stack(logs), axis=0) - np.log(len(logs))
+    return mean
 
 
 def build_classifier(study: Study, fusion: Arrays, moments: Arrays) -> Classifier:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.census import count_classes, withheld_classes
-from client.classify import build_classifier
+from client.classify import build_classifier, mean_probabilities
 from client.own import parts_of
 from client.site import Bench, Site
 from common.asks import CalibrationTold, ClassifierName, EvaluationAsk, EvaluationTold, Part
@@ -67,10 +67,12 @@ def _log_probabilities(
     """Return log-probabilities (n, classes) of `booster` and `softmax`."""
     parts = parts_of(site, bench.study, request)
     bench.load(parts.arrays, request)
-    features = bench.features(parts.digests, part)[:, 0]
+    views = bench.study.phase(EvaluationPhase).views
+    features = bench.features(parts.digests, part, views)
     classifier = build_classifier(bench.study, parts["fusion"], parts["fusion-moments"])
     forest = classifier.forest(parts["booster"])
+    each = [features[:, number] for number in range(views)]
     return {
-        "booster": classifier.booster(features, forest),
-        "softmax": classifier.softmax(features),
+        "booster": mean_probabilities([classifier.booster(some, forest) for some in each]),
+        "softmax": mean_probabilities([classifier.softmax(some) for some in each]),
     }

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 from torch import Tensor, nn
 
-from client.classify import build_classifier
+from client.classify import build_classifier, mean_probabilities
 from client.own import Parts, keep_own, own_files, parts_of
 from client.site import Bench, Site
 from client.training.fit import fit_dense, fit_tail
@@ -167,8 +167,7 @@ def _mean_log_probabilities(
             own = torch.from_numpy(features[:, start : start + branch.width])
             start += branch.width
             logs.append(nn.functional.log_softmax(branch.logits(own).double(), dim=1).numpy())
-    mean: NDArray[np.float64] = logsumexp(np.stack(logs), axis=0) - np.log(len(logs))
-    return mean
+    return mean_probabilities(logs)
 
 
 def _named(bench: Bench, part: str) -> dict[str, Tensor]:

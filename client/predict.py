@@ -10,8 +10,11 @@ import numpy as np
 import torch
 import xgboost
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
-from client.classify import build_classifier
+from client.classify import build_classifier, mean_probabilities
+from client.training.augment import view
+from common.digests import digest_bytes
 from common.errors import ConfigError, DataError
 from common.imaging.decode import IMAGE_SUFFIXES, decode
 from common.imaging.pipeline import prepare, to_model_input
@@ -19,7 +22,7 @@ from common.model.initial import released_branches
 from common.parts import by_part
 from common.release import Release
 from common.statistics.temperature import calibrated
-from common.study.phases import BoosterPhase
+from common.study.phases import BoosterPhase, EvaluationPhase
 
 _BATCH = 16
 
@@ -74,17 +77,34 @@ class ReleasedModel:
         self._temperature = float(release.metrics["arms"]["federated"]["temperature"] or 1.0)
 
     @torch.inference_mode()
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return probabilities float64 (n, classes) of prepared images uint8 (n, s, s, 3)."""
+    def probabilities(
+        self, images: NDArray[np.uint8], digests: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """Return probabilities float64 (n, classes) of prepared images uint8 (n, s, s, 3).
+
+        Args:
+            images: prepared as the study says.
+            digests: of their files, by which the views are drawn that a prediction is the mean of.
+        """
+        views = range(self.study.phase(EvaluationPhase).views)
+        varied, seed = self.study.augmentation, self.study.view_seed
+        logs = [
+            self._logs(np.stack([view(image, number, varied, seed, digest)
+                                 for image, digest in zip(images, digests, strict=True)]))
+            for number in views
+        ]  # fmt: skip
+        return calibrated(mean_probabilities(logs), self._temperature)
+
+    def _logs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         pixels = torch.from_numpy(to_model_input(images))
         features = torch.cat([branch.tail(branch.front(pixels)) for branch in self._branches], 1)
         if self.study.phase(BoosterPhase).mode == "none":
-            logs = self._classifier.softmax(features.numpy())
-            return calibrated(logs, self._temperature)
+            return self._classifier.softmax(features.numpy())
         if self.study.phase(BoosterPhase).input == "fusion":
             features = self._classifier.fusion.hidden(features)
         margins = self._booster.inplace_predict(features.numpy(), predict_type="margin")
-        return calibrated(np.asarray(margins, dtype=np.float64), self._temperature)
+        logs: NDArray[np.float64] = log_softmax(np.asarray(margins, dtype=np.float64), axis=1)
+        return logs
 
 
 @contextmanager
@@ -122,18 +142,20 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 def _rows(
     model: ReleasedModel, paths: Sequence[Path], classes: Sequence[str]
 ) -> Iterator[list[str]]:
-    prepared, reasons = {}, {}
+    prepared, digests, reasons = {}, [], {}
     for path in paths:
         if path.exists() and not path.is_file():  # a pipe would never answer
             reasons[path] = "not a file"
             continue
         try:
-            prepared[path] = prepare(decode(path.read_bytes()), model.study.imaging)
+            data = path.read_bytes()
+            prepared[path] = prepare(decode(data), model.study.imaging)
+            digests.append(digest_bytes(data))
         except DataError as error:
             reasons[path] = error.problem
         except OSError as error:
             reasons[path] = error.strerror or type(error).__name__
-    rows = list(model.probabilities(np.stack(list(prepared.values())))) if prepared else []
+    rows = list(model.probabilities(np.stack(list(prepared.values())), digests)) if prepared else []
     by_path = dict(zip(prepared, rows, strict=True))
     for path in paths:
         # A spreadsheet would work out a name that begins like a formula.

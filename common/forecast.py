@@ -42,7 +42,7 @@ from common.shapes import (
     moment_shapes,
     update_shapes,
 )
-from common.study.phases import BackbonesPhase, BoosterPhase
+from common.study.phases import BackbonesPhase, BoosterPhase, EvaluationPhase
 from common.study.schedule import needed_parts
 from common.study.schema import Study
 from common.wire import Reply, Request, Step, encode_reply, encode_request
@@ -103,8 +103,9 @@ def cache_bytes(study: Study, shapes: ModelShapes, images: Images) -> int | None
     if shapes.view_bytes is None:
         return None
     training = images["train"] * study.phase(BackbonesPhase).views
-    rows = training + images["validation"] + images["test"]
+    held_back = (images["validation"] + images["test"]) * study.phase(EvaluationPhase).views
     features = 4 * shapes.width
+    rows = training + held_back
     return rows * (shapes.view_bytes + features) + (training + images["validation"]) * features
 
 
@@ -114,9 +115,9 @@ def amount_of_work(planned: Planned, study: Study, images: Images) -> int:
     if ask.kind == "census":
         amount = sum(images.values())
     elif ask.kind == "evaluation":
-        amount = images[ask.part]
+        amount = images[ask.part] * study.phase(EvaluationPhase).views
     elif ask.kind == "calibration":
-        amount = images["validation"]
+        amount = images["validation"] * study.phase(EvaluationPhase).views
     elif ask.kind == "fit" and ask.stage == "tails":
         amount = images["train"] * study.phase(BackbonesPhase).tail_epochs
     elif planned.phase == "fusion" and ask.kind == "moments":

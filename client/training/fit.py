@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
 from client.training.balance import balanced_draw, class_weights
+from client.training.mixing import Blend
 from client.training.numerics import autocast, laid_out
 from client.training.steering import Correct, Steering, correction, optimizer_of
 from common.model.network import Branch
@@ -43,8 +44,8 @@ def fit_dense(
         steering: SCAFFOLD's, of each parameter.
 
     Returns:
-        Cross-entropy in nats, weighted if the schedule says so, summed over the images of the
-        last pass.
+        Loss in nats, weighted, smoothed and mixed as the schedule says, summed over the images of
+        the last pass.
     """
     optimizer = optimizer_of(parameters, schedule)
     correct = correction(parameters, schedule, steering)
@@ -54,9 +55,10 @@ def fit_dense(
         loss_sum = 0.0
         for images, views in epoch:
             pulse()
-            batch = torch.from_numpy(features[images, views])
-            logits = forward(batch)
-            loss_sum += _step(optimizer, logits, labels[images], _of(weights, images), correct)
+            blend = Blend.drawn(schedule, len(images), generator)
+            logits = forward(torch.from_numpy(_mixed(features[images, views], blend)))
+            loss = _loss(logits, labels[images], schedule, _of(weights, images), blend)
+            loss_sum += _step(optimizer, loss, correct) * len(images)
     return loss_sum
 
 
@@ -86,8 +88,8 @@ def fit_tail(
         steering: SCAFFOLD's, of each parameter.
 
     Returns:
-        Cross-entropy in nats, weighted if the schedule says so, summed over the images of the
-        last pass.
+        Loss in nats, weighted, smoothed and mixed as the schedule says, summed over the images of
+        the last pass.
     """
     trained = [p for p in (*branch.tail.parameters(), *branch.head.parameters()) if p.requires_grad]
     optimizer = optimizer_of(trained, schedule)
@@ -98,11 +100,15 @@ def fit_tail(
         loss_sum = 0.0
         for images, drawn in epoch:
             pulse()
-            activations = laid_out(torch.from_numpy(draw(images, drawn)).float(), numerics)
+            found = draw(images, drawn)
+            blend = Blend.drawn(schedule, len(images), generator, found.shape[2:])
+            found = _mixed(found, blend)
+            activations = laid_out(torch.from_numpy(found).float(), numerics)
             with autocast(numerics):
                 features = branch.tail(activations)
             logits = branch.logits(features.float())
-            loss_sum += _step(optimizer, logits, labels[images], _of(weights, images), correct)
+            loss = _loss(logits, labels[images], schedule, _of(weights, images), blend)
+            loss_sum += _step(optimizer, loss, correct) * len(images)
     return loss_sum
 
 
@@ -116,24 +122,44 @@ def _of(weights: Tensor | None, images: NDArray[np.int64]) -> Tensor | None:
     return None if weights is None else weights[torch.from_numpy(images)]
 
 
-def _step(
-    optimizer: torch.optim.Optimizer,
+def _mixed(batch: NDArray[Any], blend: Blend | None) -> NDArray[Any]:
+    return batch if blend is None else blend.inputs(batch)
+
+
+def _loss(
     logits: Tensor,
     labels: NDArray[np.int64],
+    schedule: Schedule,
     weights: Tensor | None,
-    correct: Correct,
-) -> float:
-    """Take one step down the batch's mean cross-entropy, weighted or not; return its sum."""
-    truth = torch.from_numpy(labels)
+    blend: Blend | None,
+) -> Tensor:
+    """Return the batch's mean cross-entropy, of weighted images, smoothed and mixed labels."""
+    if blend is None:
+        return _entropy(logits, labels, schedule, weights)
+    others = None if weights is None else weights[torch.from_numpy(blend.others)]
+    own = _entropy(logits, labels, schedule, weights)
+    other = _entropy(logits, labels[blend.others], schedule, others)
+    return blend.share * own + (1 - blend.share) * other
+
+
+def _entropy(
+    logits: Tensor, labels: NDArray[np.int64], schedule: Schedule, weights: Tensor | None
+) -> Tensor:
+    truth, smoothing = torch.from_numpy(labels), schedule.label_smoothing
     if weights is None:
-        loss = nn.functional.cross_entropy(logits, truth)
-    else:  # the mean over images, not over weights as torch takes it: sums of batches then add
-        loss = (weights * nn.functional.cross_entropy(logits, truth, reduction="none")).mean()
+        return nn.functional.cross_entropy(logits, truth, label_smoothing=smoothing)
+    # The mean over images, not over weights as torch takes it: sums of batches then add.
+    each = nn.functional.cross_entropy(logits, truth, reduction="none", label_smoothing=smoothing)
+    return (weights * each).mean()
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor, correct: Correct) -> float:
+    """Take one step down a batch's loss, and return it."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     correct()
     optimizer.step()
-    return float(loss.detach()) * len(labels)
+    return float(loss.detach())
 
 
 Batch = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -6,7 +6,8 @@ from common.study.strict import Strict
 
 
 class Augmentation(Strict):
-    """What views after the first may differ in; validation and test images are never varied.
+    """What views after the first may differ in; validation and test images are varied only where
+    the evaluation phase asks for `views`.
 
     A smear has no upright and no handedness, and every day's stain is a little different; the
     defaults say no more than that. 0 or false switches a variation off.

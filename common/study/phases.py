@@ -10,7 +10,19 @@ from common.study.methods import FedAvg, Method, Optimizer, Weights, unfit
 from common.study.strict import Strict
 
 Balance = Literal["none", "weights", "augmentation"]
+Mixing = Literal["none", "mixup", "cutmix"]
 BoosterMode = Literal["histogram", "bagging", "cyclic", "collective", "none"]
+
+
+class Averaging(Strict):
+    """The phase ends with a mean of its last models, which lies flatter than the last of them."""
+
+    rounds: int = Field(default=1, ge=1)
+    """How many of the phase's last rounds it goes over; 1: there is no mean. Of the backbones,
+    rounds of tails alone, if there are any."""
+    decay: float | None = Field(default=None, gt=0, lt=1)
+    """null: the plain mean (SWA; Izmailov et al. 2018). Otherwise an exponential moving average,
+    of which a round before counts this share."""
 
 
 class CensusPhase(Strict):
@@ -47,6 +59,16 @@ class BackbonesPhase(Strict):
     """`weights`: an image counts inversely to its class's frequency at the site, at most tenfold.
     `augmentation`: images of rare classes are drawn more often instead, each time another view; a
     pass stays as long as it is."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of a label that is spread evenly over all classes (Szegedy et al. 2016, section 7)."""
+    mixing: Mixing = "none"
+    """`mixup`: each batch is mixed with itself in another order, activations and labels alike
+    (Zhang et al. 2018; Verma et al. 2019). `cutmix`: a box of the activations is taken from the
+    other image (Yun et al. 2019); heads, which see no maps, are trained with `mixup`."""
+    mixing_alpha: float = Field(default=0.4, gt=0)
+    """Of the beta distribution from which a batch's share is drawn; small values mix little."""
+    averaging: Averaging = Averaging()
+    """What the coordinator makes of the models of the last rounds."""
     norm_bound: float | None = Field(default=None, gt=0)
     """Largest Euclidean norm of an update that the coordinator accepts; by default what the
     optimiser can reach at the round's rate, with the site's examples (common/study/schedule.py)."""
@@ -93,6 +115,15 @@ class FusionPhase(Strict):
     """`weights`: an image counts inversely to its class's frequency at the site, at most tenfold.
     `augmentation`: images of rare classes are drawn more often instead, each time another view; a
     pass stays as long as it is."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of a label that is spread evenly over all classes (Szegedy et al. 2016, section 7)."""
+    mixing: Literal["none", "mixup"] = "none"
+    """`mixup`: each batch is mixed with itself in another order, features and labels alike (Zhang
+    et al. 2018; Verma et al. 2019)."""
+    mixing_alpha: float = Field(default=0.4, gt=0)
+    """Of the beta distribution from which a batch's share is drawn; small values mix little."""
+    averaging: Averaging = Averaging()
+    """What the coordinator makes of the models of the last rounds."""
     norm_bound: float | None = Field(default=None, gt=0)
     """Largest Euclidean norm of an update that the coordinator accepts; by default what the
     optimiser can reach at the round's rate, with the site's examples (common/study/schedule.py)."""
@@ -197,6 +228,9 @@ class EvaluationPhase(Strict):
     name: Literal["evaluation"] = "evaluation"
     replicates: int = Field(default=500, ge=20, le=5000)
     """Bootstrap replicates over groups, for 95 % intervals."""
+    views: int = Field(default=1, ge=1, le=16)
+    """Views of each image that is predicted, the image itself among them; a prediction is the mean
+    of their probabilities (test-time augmentation). Each costs a pass through the frozen fronts."""
 
 
 class ReleasePhase(Strict):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from common.asks import CONTROL, NEEDED_PARTS, Ask, Stage, work_of
 from common.study.methods import FedAvg, Method, Optimizer, Scaffold
-from common.study.phases import BackbonesPhase, Balance, FusionPhase
+from common.study.phases import BackbonesPhase, Balance, FusionPhase, Mixing
 from common.study.schema import Study
 
 _FEDAVG = FedAvg()
@@ -27,6 +27,9 @@ class Schedule:
     method: Method = _FEDAVG
     networks: int = 1
     """How many are trained side by side, each with an optimiser and a clip of its own."""
+    label_smoothing: float = 0.0
+    mixing: Mixing = "none"
+    mixing_alpha: float = 0.4
 
     def batches(self, images: int) -> int:
         """Return how many batches one pass over that many images has."""
@@ -66,7 +69,23 @@ def _schedule(
     return Schedule(
         epochs, phase.batch_size, rate, phase.weight_decay, phase.balance,
         phase.optimizer, phase.clip, phase.method, networks,
+        phase.label_smoothing, phase.mixing, phase.mixing_alpha,
     )  # fmt: skip
+
+
+def averaged_before(study: Study, stage: Stage, number: int) -> int | None:
+    """Return how many models the mean of a phase's last rounds holds before a round is added.
+
+    None: the round is not among them. `number` is the round of its phase, from 1.
+    """
+    settings = phase_of(study, stage)
+    if isinstance(settings, FusionPhase):
+        last, own = settings.rounds, settings.rounds
+    else:
+        last = settings.head_rounds + settings.tail_rounds
+        own = settings.tail_rounds or settings.head_rounds
+    first = last - min(settings.averaging.rounds, own) + 1
+    return number - first if first < last and first <= number <= last else None
 
 
 def falling_rate(first: float, final_share: float, round_number: int, rounds: int) -> float:

@@ -13,6 +13,7 @@ from common.study.schedule import largest_update, phase_of, schedule_of
 from common.updates.moments import moment_bounds, moments
 from common.wire import Reply
 from server.aggregation import RunningMean, RunningSum
+from server.averaging import averaged
 from server.conduct import Conduct, told_as
 from server.intake import (
     check_arrays,
@@ -96,9 +97,10 @@ def train_round(conduct: Conduct, phase: PhaseName, number: int, stage: Stage) -
             conduct.rounds.register.note(phase, number, site, "not drawn")
     ask = FitAsk(stage=stage, counted=memory.counted)
     sites = conduct.ask(phase, number, ask, take, sites=asked)
-    moved, remembered = step(settings.method, mean.mean(), memory.arrays)
+    change, remembered = step(settings.method, mean.mean(), memory.arrays)
+    moved, lags = averaged(study, stage, number, change, memory.arrays)
     renew(conduct, held, moved)
-    memory.keep(remembered, number, sites)
+    memory.keep(remembered | lags, number, sites)
     point = _curve_point([told_by[site] for site in sites])
     curves = conduct.facts.setdefault("curves", {})
     curves.setdefault(phase, []).append({"round": number, "stage": stage, **point})

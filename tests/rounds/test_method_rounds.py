@@ -1,13 +1,15 @@
 """Studies with other methods than FedAvg: through every phase, and stopped and gone on with."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from client.own import OwnFiles
-from client.predict import ReleasedModel
+from client.predict import ReleasedModel, predict_files
 from client.site_config import OWN_FOLDER
 from common.errors import ConfigError
 from common.forecast import traffic
@@ -149,3 +151,32 @@ def test_parts_of_a_sites_own_never_leave_it_and_survive(tmp_path: Path) -> None
 
     with pytest.raises(ConfigError, match="a part of a model"):
         ReleasedModel(read_release(course.home / "whole" / "release.zip"))
+
+
+def test_smoothed_mixed_and_averaged_rounds_end_in_a_model_that_sees_several_views(
+    tmp_path: Path,
+) -> None:
+    course = Course(tmp_path)
+    smooth = {"label_smoothing": 0.1, "mixing_alpha": 1.0}
+    laid(
+        course,
+        {"backbones": {**smooth, "mixing": "cutmix", "tail_rounds": 2, "averaging": {"rounds": 2}},
+         "fusion": {**smooth, "mixing": "mixup", "rounds": 3,
+                    "averaging": {"rounds": 3, "decay": 0.5}},
+         "evaluation": {"views": 3}},
+        {},
+    )  # fmt: skip
+    whole, stopped = run_twice(course)
+    assert whole.digests == stopped.digests
+    assert course.events("whole", "missing", "refused", "rejected") == []
+
+    classes = course.study.labels.classes
+    with course.manifest.open(encoding="utf-8", newline="") as file:
+        held_back = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    release = read_release(course.home / "whole" / "release.zip")
+    paths = [course.images / row["path"] for row in held_back]
+    predict_files(release, paths, tmp_path / "found.csv", lambda done, of: None)
+    with (tmp_path / "found.csv").open(encoding="utf-8", newline="") as file:
+        found = [row["class"] for row in csv.DictReader(file)]
+    counted = confusion_matrix([row["label"] for row in held_back], found, labels=classes)
+    assert counted.tolist() == [list(row) for row in whole.arms.federated.confusion]
