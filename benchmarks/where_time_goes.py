@@ -1,8 +1,9 @@
 """Where the time of a whole run goes: by arm and phase, by room of the code, and as a picture.
 
-`leukofed-sim run` under py-spy, which looks at its threads many times a second from outside. Arms
-are told by the run's own stopwatch, phases by its record, rooms by the innermost frame of ours in
-each look; the picture shows the stacks of these frames, wide as they are frequent.
+`leukofed-sim run` under py-spy, which looks at its threads many times a second from outside, and
+does not stop them for it: a few looks are blurred, and the run takes no longer. Arms are told by
+the run's own stopwatch, phases by its record, rooms by the innermost frame of ours in each look;
+the picture shows the stacks of these frames, wide as they are frequent.
 
     python -m benchmarks.where_time_goes
     python -m benchmarks.where_time_goes --scenario taleqani-3-sites --data DIR --weights DIR
@@ -51,7 +52,7 @@ def main() -> None:
     made.add_argument("--scenario", default="synthetic", help="a file, or one that ships")
     made.add_argument("--picture", type=Path, help="draw the stacks here, SVG or PNG")
     made.add_argument("--keep", type=Path, help="keep the run and the looks here")
-    made.add_argument("--rate", type=int, default=50, help="looks a second")
+    made.add_argument("--rate", type=int, default=20, help="looks a second")
     asked = made.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.keep or Path(scratch)
@@ -71,6 +72,7 @@ def _run(asked: argparse.Namespace, folder: Path) -> None:
               for x in (f"--{option}", given)]  # fmt: skip
     alone(
         [binaries / "py-spy", "record", "--format", "raw", "--function", "--rate", asked.rate,
+         "--nonblocking",
          "--output", folder / "looks.txt", "--", binaries / "leukofed-sim", "run", asked.scenario,
          *images, "--out", folder / "runs"]
     )  # fmt: skip

@@ -176,7 +176,7 @@ class Extractor:
             for some in _batches(wanted, _TAIL_BATCH):
                 self.pulse()
                 activations = _filled_up(front.read(some), _TAIL_BATCH)
-                batch = laid_out(torch.from_numpy(activations).float(), self.numerics)
+                batch = laid_out(torch.from_numpy(activations), self.numerics)
                 yield some, branch.tail(batch).float().numpy()[: len(some)]
 
     def _store(

@@ -103,7 +103,7 @@ def fit_tail(
             found = draw(images, drawn)
             blend = Blend.drawn(schedule, len(images), generator, found.shape[2:])
             found = _mixed(found, blend)
-            activations = laid_out(torch.from_numpy(found).float(), numerics)
+            activations = laid_out(torch.from_numpy(found), numerics)
             with autocast(numerics):
                 features = branch.tail(activations)
             logits = branch.logits(features.float())

@@ -28,9 +28,9 @@ def autocast(numerics: Numerics) -> AbstractContextManager[None]:
 
 
 def laid_out(images: Tensor, numerics: Numerics) -> Tensor:
-    """Return images or activations (n, c, h, w) in the memory layout of `numerics`."""
+    """Return images or activations (n, c, h, w) as float32, in the memory layout of `numerics`."""
     layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
-    return images.contiguous(memory_format=layout)
+    return images.to(torch.float32, memory_format=layout)
 
 
 @contextmanager

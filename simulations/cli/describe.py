@@ -61,8 +61,9 @@ def describe(
     """  # noqa: D301 - click reads \b as "do not wrap"
     from client.data.account import Wanted, by_part, show
     from client.data.manifest import read_manifest, read_table
+    from common.errors import ConfigError
     from simulations.partition import partition
-    from simulations.scenario import load_scenario
+    from simulations.scenario import ManifestsData, load_scenario
 
     wanted, console = Wanted(csv_file, picture, samples), Console()
     if scenario is None:
@@ -71,6 +72,11 @@ def describe(
         show(found, classes, lambda examples: by_part(examples, None, None), wanted, console)
         return
     known, study = load_scenario(scenario)
+    if isinstance(known.data, ManifestsData):
+        raise ConfigError(
+            "the scenario joins several datasets (data.kind: manifests), not this one alone",
+            fix="let `leukofed-sim partition` show what each site gets, or leave --scenario out",
+        )
     classes = study.labels.classes
     found = read_manifest(
         manifest, classes, study.data.group, joined_by=study.data.joined_by

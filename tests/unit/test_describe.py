@@ -156,6 +156,20 @@ def test_a_scenario_divides_a_dataset_among_its_sites(tmp_path: Path) -> None:
     assert found["part", "total", "total"][0] == found["site", "total", "total"][0] == 48
 
 
+def test_one_manifest_of_a_scenario_of_several_is_not_taken_for_all(tmp_path: Path) -> None:
+    joined = tmp_path / "joined.yaml"
+    study = Path(__file__).parents[2] / "configs" / "studies" / "synthetic.yaml"
+    joined.write_text(
+        f"name: joined\nstudy: {study}\narms: [federated]\n"
+        "data: {kind: manifests, manifests: {a: a/m.csv, b: b/m.csv}, needs: both}\n"
+        "partition: {by: column, column: dataset}\n"
+    )
+    arguments = ["describe", str(SiteOnDisk(tmp_path).manifest), "--scenario", str(joined)]
+    result = CliRunner().invoke(bench, arguments)
+    assert result.exit_code == 1
+    assert "joins several datasets" in result.output
+
+
 @pytest.mark.parametrize("option", ["--csv", "--picture", "--samples"])
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, option: str) -> None:
     site = SiteOnDisk(tmp_path)
