@@ -19,14 +19,23 @@ _LOOK_EVERY_S = 2.0
 _AGAIN = "`leukofed-server status --watch`"
 
 
-def follow(federation: Federation, run: str, console: Console) -> Status:
-    """Show a run until it ends; return how it stood last.
+def logged(run: Path) -> int:
+    """Return how many bytes a run's process has logged so far."""
+    file = run / "progress.log"
+    return file.stat().st_size if file.exists() else 0
+
+
+def follow(federation: Federation, run: str, console: Console, since: int = 0) -> Status:
+    """Show a run until it ends, its log from byte `since` on; return how it stood last.
 
     Raises:
         RunStopped: it stopped by itself.
     """
     with Lookout(federation, run) as lookout:
-        status = (_live if console.is_terminal else _lines)(federation.runs / run, lookout, console)
+        if console.is_terminal:
+            status = _live(lookout, console)
+        else:
+            status = _lines(federation.runs / run, since, lookout, console)
     found = status.run
     if found is not None and found.state == "stopped" and status.attention:
         raise RunStopped(f"{run} stopped: {found.why}", fix=found.fix)
@@ -34,7 +43,13 @@ def follow(federation: Federation, run: str, console: Console) -> Status:
 
 
 def see_through(
-    federation: Federation, path: Path, flower_run: str, console: Console, *, detach: bool
+    federation: Federation,
+    path: Path,
+    flower_run: str,
+    console: Console,
+    *,
+    detach: bool,
+    since: int = 0,
 ) -> None:
     """Wait until a run that was submitted has begun, and follow it; Ctrl-C ends the view.
 
@@ -44,6 +59,7 @@ def see_through(
         flower_run: Flower's number for it.
         console: shows it.
         detach: return as soon as it has begun.
+        since: where its log goes on; what stands before is an earlier attempt's.
 
     Raises:
         LinkError: the SuperLink does not answer.
@@ -57,7 +73,7 @@ def see_through(
             _say(console, f"It has begun. To follow it: {_AGAIN}")
             return
         _say(console, "It has begun. Ctrl-C ends this view, not the run.")
-        ended = follow(federation, path.name, console).run
+        ended = follow(federation, path.name, console, since).run
     except KeyboardInterrupt:
         _say(
             console,
@@ -79,9 +95,9 @@ def watch(lookout: Lookout, console: Console) -> None:
             time.sleep(_LOOK_EVERY_S)
 
 
-def log_lines(run: Path, *, follow: bool) -> Iterator[str]:
-    """Yield what a run's process logged, and with `follow` what it adds until it ends."""
-    file, position = run / "progress.log", 0
+def log_lines(run: Path, *, follow: bool, since: int = 0) -> Iterator[str]:
+    """Yield what a run's process logged from byte `since` on; with `follow`, until it ends."""
+    file, position = run / "progress.log", since
     while True:
         is_over = not follow or not standing(run).is_active  # before the last look
         if file.exists():
@@ -95,7 +111,7 @@ def log_lines(run: Path, *, follow: bool) -> Iterator[str]:
         time.sleep(_LOOK_EVERY_S / 2)
 
 
-def _live(run: Path, lookout: Lookout, console: Console) -> Status:
+def _live(lookout: Lookout, console: Console) -> Status:
     with Live(console=console, auto_refresh=False) as live:
         while True:
             status = lookout.status()
@@ -105,8 +121,8 @@ def _live(run: Path, lookout: Lookout, console: Console) -> Status:
             time.sleep(_LOOK_EVERY_S)
 
 
-def _lines(run: Path, lookout: Lookout, console: Console) -> Status:
-    for text in log_lines(run, follow=True):
+def _lines(run: Path, since: int, lookout: Lookout, console: Console) -> Status:
+    for text in log_lines(run, follow=True, since=since):
         console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
     return lookout.status()
 

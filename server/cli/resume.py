@@ -25,7 +25,7 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
     from rich.console import Console
 
     from server.federation import Federation
-    from server.following import see_through
+    from server.following import logged, see_through
     from server.operations import alone, check_site_presence, resumable, submit
     from server.run_setup import renew_keys
     from server.sites import admitted_sites
@@ -43,5 +43,6 @@ def resume(run: str | None, detach: bool, federation: Path) -> None:
         console.print(
             f"Run {one.run}, in {one.path}", markup=False, highlight=False, soft_wrap=True
         )
+        since = logged(one.path)
         flower_run = submit(folder, one)
-    see_through(folder, one.path, flower_run, console, detach=detach)
+    see_through(folder, one.path, flower_run, console, detach=detach, since=since)

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from server.cli.main import main
 from server.federation import Federation
-from server.following import log_lines
+from server.following import log_lines, logged
 from server.run_folder import RunFolder
 from tests.support.keys import write_certificates
 from tests.support.launched import LaunchedRun, tiny_federation
@@ -99,3 +99,15 @@ def test_a_log_is_followed_until_the_run_ends(tmp_path: Path) -> None:
             file.write("second\n")
     follower.join(20)
     assert "".join(found) == "first\nsecond\n"
+
+
+def test_an_earlier_attempts_lines_are_not_shown_again(tmp_path: Path) -> None:
+    run = LaunchedRun(tmp_path / "trial-1")
+    assert logged(run.path) == 0
+    log = run.path / "progress.log"
+    log.write_text("réunion\n")
+    since = logged(run.path)
+    with log.open("a") as file:
+        file.write("second\n")
+    assert "".join(log_lines(run.path, follow=False, since=since)) == "second\n"
+    assert "".join(log_lines(run.path, follow=False)) == "réunion\nsecond\n"
