@@ -34,7 +34,8 @@ def run(
     """Return the model that the rounds end with, and the models that they would have led to."""
     generator = stream(4, "averaging test")
     place = plain = np.array([1.0, -2.0, 0.5])
-    models, memory = [], {}
+    models: list[NDArray[np.float64]] = []
+    memory: dict[str, NDArray[np.float64]] = {}
     for number in numbers:
         change = {"w": generator.normal(size=3)}
         plain = plain + change["w"]
