@@ -4,6 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from common.figures import Interval, Number
 from server.report.figures import name_rows
@@ -42,6 +43,8 @@ def forest(found: Comparison, *, printed: bool) -> Figure:
         if reference is not None:
             left.axvline(reference, color=muted, linestyle="--", linewidth=0.9, zorder=0.5)
         right.axvline(0, color=muted, linestyle="--", linewidth=0.9, zorder=0.5)
+        for axes in (left, right):  # else figures of three decimals run into each other
+            axes.xaxis.set_major_locator(MaxNLocator(5))
         name_rows(left, list(found.arms))
         right.grid(visible=False, axis="y")
         right.tick_params(axis="y", length=0, labelleft=False)
