@@ -142,7 +142,7 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 def _rows(
     model: ReleasedModel, paths: Sequence[Path], classes: Sequence[str]
 ) -> Iterator[list[str]]:
-    prepared, digests, reasons = {}, [], {}
+    prepared, digests, reasons = {}, {}, {}
     for path in paths:
         if path.exists() and not path.is_file():  # a pipe would never answer
             reasons[path] = "not a file"
@@ -150,13 +150,15 @@ def _rows(
         try:
             data = path.read_bytes()
             prepared[path] = prepare(decode(data), model.study.imaging)
-            digests.append(digest_bytes(data))
+            digests[path] = digest_bytes(data)
         except DataError as error:
             reasons[path] = error.problem
         except OSError as error:
             reasons[path] = error.strerror or type(error).__name__
-    rows = list(model.probabilities(np.stack(list(prepared.values())), digests)) if prepared else []
-    by_path = dict(zip(prepared, rows, strict=True))
+    by_path = {}
+    if prepared:
+        rows = model.probabilities(np.stack([*prepared.values()]), [*digests.values()])
+        by_path = dict(zip(prepared, rows, strict=True))
     for path in paths:
         # A spreadsheet would work out a name that begins like a formula.
         name = f"./{path}" if str(path)[:1] in ("=", "+", "-", "@") else str(path)

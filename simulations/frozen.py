@@ -112,7 +112,7 @@ class FrozenFeatures:
         pixels = laid_out(torch.from_numpy(to_model_input(pictures)), self._numerics)
         with torch.inference_mode(), autocast(self._numerics):
             parts = [
-                branch.tail(laid_out(branch.front(pixels).half().float(), self._numerics))
+                branch.tail(laid_out(branch.front(pixels).half(), self._numerics))
                 for branch in self._branches
             ]
             return torch.cat([part.float() for part in parts], dim=1).numpy()

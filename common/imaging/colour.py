@@ -30,10 +30,7 @@ def colour_statistics(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _summary(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return mean, deviation, 10th and 90th percentile of pixels counted by level, int64 (256,).
-
-    A tenth of the time that sorting the pixels takes.
-    """
+    """Return mean, deviation, 10th and 90th percentile of pixels counted by level, int64 (256,)."""
     levels, pixels = np.arange(256), int(counts.sum())
     mean = counts @ levels / pixels
     deviation = np.sqrt(counts @ (levels - mean) ** 2 / pixels)

@@ -132,6 +132,13 @@ def test_predictions_of_the_release_are_those_that_the_sites_counted(
     assert arm.log_loss == pytest.approx(log_loss, rel=1e-3)
 
 
+def test_an_image_that_is_named_twice_is_told_twice(finished: Finished, tmp_path: Path) -> None:
+    path = finished.images / finished.rows[0]["path"]
+    first, second = predicted(finished, tmp_path / "found.csv", path, path)
+    assert first == second
+    assert first["class"]
+
+
 def test_unreadable_images_are_named_and_stop_nothing(finished: Finished, tmp_path: Path) -> None:
     sound = finished.images / finished.rows[0]["path"]
     torn, text = tmp_path / "torn.png", tmp_path / "text.jpg"
