@@ -21,7 +21,7 @@ from common.asks import Part, Stage
 from common.model.network import build_fusion
 from common.seeds import seed_for
 from common.study.phases import BackbonesPhase, BoosterPhase, FusionPhase
-from common.study.schedule import schedule_of
+from common.study.schedule import Schedule, schedule_of
 from common.study.schema import Study
 from server.progress import PlainProgress
 from simulations.prepare import Places, dataset, pinned, prepare
@@ -89,7 +89,7 @@ def _write_study(folder: Path, bench: Bench, study: Study) -> None:
         "sites": study.sites, "views": backbones.views, "classes": len(study.labels.classes),
         "seed": seed_for(study.seed, "plain"), "numerics": bench.extractor.numerics.model_dump(),
         "schedules": {
-            stage: [vars(schedule_of(study, stage, first[stage] + n)) for n in range(many)]
+            stage: [_plain(schedule_of(study, stage, first[stage] + n)) for n in range(many)]
             for stage, many in rounds.items()
         },
         "booster_rounds": booster.rounds,
@@ -110,6 +110,14 @@ def _write_study(folder: Path, bench: Bench, study: Study) -> None:
         "fusion": build_fusion(study, sum(branch.width for branch in bench.branches)),
     }
     torch.save(modules, folder / "modules.pt")
+
+
+def _plain(schedule: Schedule) -> dict[str, float]:
+    """Return what a plain loop goes by."""
+    return {
+        "epochs": schedule.epochs, "batch_size": schedule.batch_size,
+        "learning_rate": schedule.learning_rate, "weight_decay": schedule.weight_decay,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The ways of training both backbones that `site_epoch.py` compares: ours, and plain loops."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from common.model.network import Branch, load_branches
 from common.seeds import stream
 from common.study.network import Backbone
 from common.study.phases import BackbonesPhase
-from common.study.schedule import Schedule, schedule_of
+from common.study.schedule import Schedule, falling_rate, schedule_of
 from common.study.schema import Study
 from common.updates.moments import moment_sums, moments
 
@@ -58,6 +58,23 @@ class Task:
         """One for each tail round."""
         first = self.phase.head_rounds + 1
         return [schedule_of(self.study, "tails", first + n) for n in range(self.phase.tail_rounds)]
+
+    @property
+    def loop_schedules(self) -> list[Schedule]:
+        """One for each epoch of a plain loop, which trains as many as the phase, heads included.
+
+        Its rate falls as that of the tails does, over all its epochs.
+        """
+        phase = self.phase
+        epochs = phase.head_rounds * phase.head_epochs + phase.tail_rounds * phase.tail_epochs
+        return [
+            replace(
+                self.schedules[0],
+                epochs=1,
+                learning_rate=falling_rate(phase.learning_rate, phase.final_rate, n, epochs),
+            )
+            for n in range(1, epochs + 1)
+        ]
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -130,15 +147,14 @@ def plain_loop(task: Task, numerics: Numerics) -> Way:
     def epochs() -> Iterator[None]:
         images, generator = _prepared(task.train, task.study), stream(1, "benchmark")
         optimizers = [torch.optim.AdamW(model.parameters()) for model in models]
-        for schedule in task.schedules:
+        for schedule in task.loop_schedules:
             for model, optimizer in zip(models, optimizers, strict=True):
                 optimizer.param_groups[0]["lr"] = schedule.learning_rate
                 optimizer.param_groups[0]["weight_decay"] = schedule.weight_decay
-                for _ in range(schedule.epochs):
-                    order = generator.permutation(len(images))
-                    for batch in np.array_split(order, schedule.batches(len(images))):
-                        logits = _logits(model, images[batch], numerics)
-                        _step(optimizer, logits, task.labels[batch])
+                order = generator.permutation(len(images))
+                for batch in np.array_split(order, schedule.batches(len(images))):
+                    logits = _logits(model, images[batch], numerics)
+                    _step(optimizer, logits, task.labels[batch])
             yield
 
     def predict() -> Probabilities:

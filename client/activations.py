@@ -20,7 +20,7 @@ from client.preparing import prepared_views
 from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
 from client.training.augment import augmentation_digest
-from client.training.numerics import autocast, laid_out
+from client.training.numerics import autocast, laid_out, placed
 from common.imaging.decode import DECODING
 from common.imaging.pipeline import preparation_digest, to_model_input
 from common.model.network import Branch, front_digest
@@ -124,7 +124,8 @@ class Extractor:
             fresh = sum(digest not in pixels for digest in digests)
             keep = self.cache.has_room_to_spare(*needed, (pixels, fresh))
             views = prepared_views(missing, self.study, pixels, _FRONT_BATCH, keep=keep)
-            with self.cache.using(pixels), closing(views):
+            modules = (branch.front for branch in self.branches)
+            with self.cache.using(pixels), closing(views), placed(self.numerics, *modules):
                 done = 0
                 for some, images in views:
                     self.pulse()
@@ -171,13 +172,14 @@ class Extractor:
         self._fill(wanted)
         front = self._front(self.branches.index(branch))
         with (
-            self.cache.using(*front.opened), torch.inference_mode(), autocast(self.numerics)
+            self.cache.using(*front.opened), placed(self.numerics, branch.tail),
+            torch.inference_mode(), autocast(self.numerics),
         ):  # fmt: skip
             for some in _batches(wanted, _TAIL_BATCH):
                 self.pulse()
                 activations = _filled_up(front.read(some), _TAIL_BATCH)
                 batch = laid_out(torch.from_numpy(activations), self.numerics)
-                yield some, branch.tail(batch).float().numpy()[: len(some)]
+                yield some, branch.tail(batch).float().cpu().numpy()[: len(some)]
 
     def _store(
         self, fronts: Sequence[ViewShelves], wanted: Sequence[Wanted], images: NDArray[Any]
@@ -187,8 +189,8 @@ class Extractor:
             fresh = [i for i, one in enumerate(wanted) if one not in front]
             if fresh:
                 with torch.inference_mode(), autocast(self.numerics):
-                    found = branch.front(laid_out(pixels, self.numerics)).half().numpy()
-                front.append([wanted[i] for i in fresh], found[fresh])
+                    found = branch.front(laid_out(pixels, self.numerics)).half()
+                front.append([wanted[i] for i in fresh], found.cpu().numpy()[fresh])
 
     def _front(self, number: int) -> ViewShelves:
         """Open a front's shelves, which may have been removed since they were used last."""

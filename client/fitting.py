@@ -16,6 +16,7 @@ from client.own import Parts, keep_own, own_files, parts_of
 from client.site import Bench, Site
 from client.training.fit import fit_dense, fit_tail
 from client.training.norms import trained_norms
+from client.training.numerics import placed
 from client.training.steering import Steering
 from client.variates import Variates
 from common.asks import CONTROL, TRAINED, FitAsk, FitTold, MomentsTold
@@ -100,10 +101,11 @@ def _fit_heads(work: Round) -> tuple[FitTold, Arrays]:
         own = features[:, :, start : start + branch.width]
         start += branch.width
         trained = list(branch.head.parameters())
-        loss_sum += fit_dense(
-            trained, branch.logits, own, labels, work.schedule,
-            work.generator(branch.architecture), bench.pulse, _only(steering, trained),
-        )  # fmt: skip
+        with placed(bench.extractor.numerics, branch.standardised, branch.head):
+            loss_sum += fit_dense(
+                trained, branch.logits, own, labels, work.schedule,
+                work.generator(branch.architecture), bench.pulse, _only(steering, trained),
+            )  # fmt: skip
     return _told(bench, loss_sum / len(bench.branches), logits), _arrays(bench, "heads")
 
 
@@ -137,12 +139,13 @@ def _fit_fusion(work: Round) -> tuple[FitTold, Arrays]:
     with torch.inference_mode():
         validation = torch.from_numpy(bench.features(parts.digests, "validation")[:, 0])
         logits = log_softmax(fusion(validation).double().numpy(), axis=1)
-    loss_sum = fit_dense(
-        [p for p in fusion.parameters() if p.requires_grad], fusion,
-        bench.features(parts.digests, "train", views), bench.labels("train"), work.schedule,
-        work.generator("fusion"), bench.pulse,
-        work.steering({f"fusion/{name}": p for name, p in fusion.named_parameters()}),
-    )  # fmt: skip
+    features = bench.features(parts.digests, "train", views)
+    with placed(bench.extractor.numerics, fusion):
+        loss_sum = fit_dense(
+            [p for p in fusion.parameters() if p.requires_grad], fusion, features,
+            bench.labels("train"), work.schedule, work.generator("fusion"), bench.pulse,
+            work.steering({f"fusion/{name}": p for name, p in fusion.named_parameters()}),
+        )  # fmt: skip
     new = {f"fusion/{name}": array for name, array in fusion_arrays(fusion).items()}
     return _told(bench, loss_sum, logits), new
 

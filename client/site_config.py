@@ -68,6 +68,9 @@ class Limits(Strict):
 class Numerics(Strict):
     """How this machine computes; measured once and kept, so that bits repeat."""
 
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:[0-9]+)?)$")
+    """What the networks are computed and trained on: `cpu`, or `cuda` for a GPU (`cuda:1` for the
+    second). Images are prepared, and trees are grown, by the processor."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type of activations and products; weights stay float32."""
     channels_last: bool = False

@@ -256,5 +256,10 @@ def _census(study: Study) -> CensusTold:
         excluded={},
         weights={backbone.architecture: _NO_DIGEST for backbone in study.network.backbones},
         software=_SOFTWARE,
-        numerics={"precision": "bfloat16", "channels_last": True, "threads": 16},
+        numerics={
+            "device": "cuda:0",
+            "precision": "bfloat16",
+            "channels_last": True,
+            "threads": 16,
+        },
     )

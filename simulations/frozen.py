@@ -18,7 +18,14 @@ from client.activations import SOFTWARE, Progress, unwatched
 from client.data.cache import ActivationCache
 from client.data.manifest import Example
 from client.site_config import Numerics
-from client.training.numerics import autocast, laid_out, measured, settled_numerics, threads
+from client.training.numerics import (
+    autocast,
+    laid_out,
+    measured,
+    placed,
+    settled_numerics,
+    threads,
+)
 from common.digests import digest_arrays
 from common.imaging.pipeline import to_model_input
 from common.model.initial import build_branches
@@ -100,7 +107,7 @@ class FrozenFeatures:
         missing = [example for example in examples if example.digest not in shelf]
         self._cache.make_room((shelf, len(missing)))
         done = 0
-        with threads(self._numerics):
+        with threads(self._numerics), placed(self._numerics, *self._branches):
             for some in _batches(missing):
                 found = self._features(np.stack([draw(example) for example in some]))
                 shelf.append([example.digest for example in some], found)
@@ -115,7 +122,7 @@ class FrozenFeatures:
                 branch.tail(laid_out(branch.front(pixels).half(), self._numerics))
                 for branch in self._branches
             ]
-            return torch.cat([part.float() for part in parts], dim=1).numpy()
+            return torch.cat([part.float() for part in parts], dim=1).cpu().numpy()
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[Sequence[Example]]:

@@ -13,7 +13,7 @@ from client.data.manifest import read_table
 from client.data.places import ImageFolder
 from client.data.splits import PARTS
 from client.site_config import Numerics
-from client.training.numerics import measured, settled_numerics, threads
+from client.training.numerics import measured, present_devices, settled_numerics, threads
 from common.digests import digest_file, digest_value
 from common.errors import ConfigError, DataError
 from common.initial_model import InitialModel, read_initial, write_initial
@@ -182,13 +182,21 @@ def _virtual_sites(
         apart=study.sites if isinstance(engine, OnRay) else (),
     )  # fmt: skip
 
+    no_gpu = isinstance(engine, OnRay) and not engine.gpus_per_site
+    devices = ("cpu",) if no_gpu else present_devices()
+
     def measure() -> Numerics:
         check_chains(study)  # a size too small for a backbone is told before it is timed
         most = engine.threads if isinstance(engine, OnRay) else torch.get_num_threads()
         with threads(Numerics(threads=most)):
-            return measured(virtual.branches(study, places.weights), study.imaging.size)
+            return measured(virtual.branches(study, places.weights), study.imaging.size, devices)
 
     virtual.numerics = settled_numerics("auto", path / "numerics.json", measure)
+    if no_gpu and virtual.numerics.device != "cpu":
+        raise ConfigError(
+            f"the run computes on {virtual.numerics.device}, and its sites have no share of a GPU",
+            fix="give them one with engine.gpus_per_site, or another numerics.json",
+        )
     return virtual
 
 

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,10 +13,19 @@ from torch import Tensor, nn
 
 from client.doctor.finding import Finding, failed, ok, problem, warning
 from client.site_config import Numerics, SiteConfig
-from client.training.numerics import autocast, fastest, laid_out, settled_numerics, threads
+from client.training.numerics import (
+    autocast,
+    done,
+    fastest,
+    laid_out,
+    placed,
+    present_devices,
+    settled_numerics,
+    threads,
+)
 from common.asks import Part
 from common.digests import digest_arrays
-from common.errors import CorruptFile, WeightsError
+from common.errors import ConfigError, CorruptFile, WeightsError
 from common.model.chain import build_backbone, cut
 from common.model.weights import read_weights
 from common.study.phases import BackbonesPhase
@@ -130,22 +140,26 @@ def pace(study: Study, config: SiteConfig, made: Sequence[Chain]) -> Pace:
     The site's own measurement of its numerics is used if there is one, and none is kept.
 
     Raises:
+        ConfigError: a GPU is named that is not there.
         CorruptFile: the kept measurement cannot be read.
     """
     images = torch.zeros(_BATCH, 3, study.imaging.size, study.imaging.size)
     kept = config.state / "numerics.json"
+
+    def measure() -> Numerics:
+        return fastest(made[0].front, images, present_devices())
+
     if config.numerics == "auto" and not kept.is_file():
-        numerics = fastest(made[0].front, images)
+        numerics = measure()
     else:
-        numerics = settled_numerics(config.numerics, kept, lambda: fastest(made[0].front, images))
+        numerics = settled_numerics(config.numerics, kept, measure)
     front = tail = 0.0
     with threads(numerics):
         for chain in made:
-            with torch.inference_mode(), autocast(numerics):
-                batch = laid_out(images, numerics)
-                front += _best(lambda c=chain, b=batch: c.front(b))  # type: ignore[misc]
-            activations = laid_out(torch.zeros(_BATCH, *chain.activation), numerics)
-            tail += _best(lambda c=chain, a=activations: _step(c.tail, a, numerics))  # type: ignore[misc]
+            with placed(numerics, chain.front, chain.tail):
+                front += _best(partial(_look, chain.front, laid_out(images, numerics), numerics))
+                activations = laid_out(torch.zeros(_BATCH, *chain.activation), numerics)
+                tail += _best(partial(_step, chain.tail, activations, numerics))
     return Pace(front * 1000 / _BATCH, tail * 1000 / _BATCH, numerics)
 
 
@@ -177,17 +191,20 @@ def speed_line(study: Study, parts: Mapping[Part, int], found: Pace) -> Finding:
 
 
 def device_line(found: Pace, cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
-    """Name the processor, and how it computes."""
+    """Name the GPU or the processor, and how it computes."""
+    layout = "channels last" if found.numerics.channels_last else "channels first"
+    computes = f"computes in {found.numerics.precision}, {layout}"
+    if found.numerics.device != "cpu":
+        return ok("device", f"{torch.cuda.get_device_name(found.numerics.device)}; {computes}")
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model n"))
     except (OSError, StopIteration):
         name = "a processor that this system does not name"
-    layout = "channels last" if found.numerics.channels_last else "channels first"
     return ok(
         "device",
-        f"{name}, {len(os.sched_getaffinity(0))} cores; computes in {found.numerics.precision}, "
-        f"{layout}, {found.numerics.threads} threads",
+        f"{name}, {len(os.sched_getaffinity(0))} cores; {computes}, "
+        f"{found.numerics.threads} threads",
     )
 
 
@@ -213,9 +230,15 @@ def speed_lines(
     """Measure, and say what was found."""
     try:
         found = pace(study, config, made)
-    except CorruptFile as error:
+    except (ConfigError, CorruptFile) as error:
         return [failed("speed", error)]
     return [device_line(found), speed_line(study, parts, found)]
+
+
+def _look(front: nn.Sequential, images: Tensor, numerics: Numerics) -> None:
+    with torch.inference_mode(), autocast(numerics):
+        front(images)
+    done(numerics)
 
 
 def _step(tail: nn.Sequential, activations: Tensor, numerics: Numerics) -> None:
@@ -223,6 +246,7 @@ def _step(tail: nn.Sequential, activations: Tensor, numerics: Numerics) -> None:
     with autocast(numerics):
         features: Tensor = tail(activations)
     features.float().sum().backward()  # type: ignore[no-untyped-call]
+    done(numerics)
 
 
 def _best(run: Callable[[], object], repeats: int = 2) -> float:

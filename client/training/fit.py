@@ -12,7 +12,7 @@ from client.pulse import Pulse, no_pulse
 from client.site_config import Numerics
 from client.training.balance import balanced_draw, class_weights
 from client.training.mixing import Blend
-from client.training.numerics import autocast, laid_out
+from client.training.numerics import autocast, laid_out, placed
 from client.training.steering import Correct, Steering, correction, optimizer_of
 from common.model.network import Branch
 from common.study.schedule import Schedule
@@ -34,7 +34,7 @@ def fit_dense(
     """Train dense layers on features that are already computed.
 
     Args:
-        parameters: what is trained, in place.
+        parameters: what is trained, in place and where it is.
         forward: maps features float32 (n, width) to logits (n, classes).
         features: float32 (images, views, width); each pass draws one view of every image.
         labels: int64 (images,).
@@ -56,7 +56,8 @@ def fit_dense(
         for images, views in epoch:
             pulse()
             blend = Blend.drawn(schedule, len(images), generator)
-            logits = forward(torch.from_numpy(_mixed(features[images, views], blend)))
+            rows = torch.from_numpy(_mixed(features[images, views], blend))
+            logits = forward(rows.to(parameters[0].device))
             loss = _loss(logits, labels[images], schedule, _of(weights, images), blend)
             loss_sum += _step(optimizer, loss, correct) * len(images)
     return loss_sum
@@ -83,7 +84,7 @@ def fit_tail(
         labels: int64 (images,).
         schedule: epochs, batch size, rate, optimiser, method.
         generator: orders the images and draws the views.
-        numerics: precision and layout of this machine.
+        numerics: device, precision and layout of this machine.
         pulse: called before every batch.
         steering: SCAFFOLD's, of each parameter.
 
@@ -92,23 +93,24 @@ def fit_tail(
         the last pass.
     """
     trained = [p for p in (*branch.tail.parameters(), *branch.head.parameters()) if p.requires_grad]
-    optimizer = optimizer_of(trained, schedule)
-    correct = correction(trained, schedule, steering)
     weights = _weights(labels, schedule)
     loss_sum = 0.0
-    for epoch in _epochs(labels, views, schedule, generator):
-        loss_sum = 0.0
-        for images, drawn in epoch:
-            pulse()
-            found = draw(images, drawn)
-            blend = Blend.drawn(schedule, len(images), generator, found.shape[2:])
-            found = _mixed(found, blend)
-            activations = laid_out(torch.from_numpy(found), numerics)
-            with autocast(numerics):
-                features = branch.tail(activations)
-            logits = branch.logits(features.float())
-            loss = _loss(logits, labels[images], schedule, _of(weights, images), blend)
-            loss_sum += _step(optimizer, loss, correct) * len(images)
+    with placed(numerics, branch.tail, branch.standardised, branch.head):
+        optimizer = optimizer_of(trained, schedule)
+        correct = correction(trained, schedule, steering)
+        for epoch in _epochs(labels, views, schedule, generator):
+            loss_sum = 0.0
+            for images, drawn in epoch:
+                pulse()
+                found = draw(images, drawn)
+                blend = Blend.drawn(schedule, len(images), generator, found.shape[2:])
+                found = _mixed(found, blend)
+                activations = laid_out(torch.from_numpy(found), numerics)
+                with autocast(numerics):
+                    features = branch.tail(activations)
+                logits = branch.logits(features.float())
+                loss = _loss(logits, labels[images], schedule, _of(weights, images), blend)
+                loss_sum += _step(optimizer, loss, correct) * len(images)
     return loss_sum
 
 
@@ -145,12 +147,12 @@ def _loss(
 def _entropy(
     logits: Tensor, labels: NDArray[np.int64], schedule: Schedule, weights: Tensor | None
 ) -> Tensor:
-    truth, smoothing = torch.from_numpy(labels), schedule.label_smoothing
+    truth, smoothing = torch.from_numpy(labels).to(logits.device), schedule.label_smoothing
     if weights is None:
         return nn.functional.cross_entropy(logits, truth, label_smoothing=smoothing)
     # The mean over images, not over weights as torch takes it: sums of batches then add.
     each = nn.functional.cross_entropy(logits, truth, reduction="none", label_smoothing=smoothing)
-    return (weights * each).mean()
+    return (weights.to(each.device) * each).mean()
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor, correct: Correct) -> float:

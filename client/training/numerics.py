@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from client.site_config import Numerics
 from client.training.memory import kept_memory
-from common.errors import CorruptFile
+from common.errors import ConfigError, CorruptFile
 from common.model.network import Branch
 from common.whole_file import write_whole
 
@@ -22,15 +23,49 @@ _REPEATS = 3
 def autocast(numerics: Numerics) -> AbstractContextManager[None]:
     """Compute in the precision of `numerics` within this context."""
     context: AbstractContextManager[None] = torch.autocast(
-        "cpu", torch.bfloat16, enabled=numerics.precision == "bfloat16"
+        torch.device(numerics.device).type,
+        torch.bfloat16,
+        enabled=numerics.precision == "bfloat16",
     )
     return context
 
 
 def laid_out(images: Tensor, numerics: Numerics) -> Tensor:
-    """Return images or activations (n, c, h, w) as float32, in the memory layout of `numerics`."""
+    """Return images or activations (n, c, h, w) as float32, where and how `numerics` says."""
     layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
-    return images.to(torch.float32, memory_format=layout)
+    # Moved before they are converted: a GPU does that faster, and half precision travels faster.
+    return images.to(numerics.device).to(torch.float32, memory_format=layout)
+
+
+@contextmanager
+def placed(numerics: Numerics, *modules: nn.Module) -> Iterator[None]:
+    """Hold modules on the device of `numerics` within this context, and bring them back.
+
+    Everybody else finds their arrays in the processor's memory. A GPU is held to kernels that give
+    the same bits again, and to full float32 where float32 is asked for.
+    """
+    if numerics.device == "cpu":
+        yield
+        return
+    for module in modules:
+        module.to(numerics.device)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        for module in modules:
+            module.to("cpu")
+
+
+def present_devices() -> tuple[str, ...]:
+    """Return what this machine can compute on."""
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+def done(numerics: Numerics) -> None:
+    """Wait until what was asked of the device has been computed; for clocks."""
+    if numerics.device != "cpu":
+        torch.cuda.synchronize(numerics.device)
 
 
 @contextmanager
@@ -56,12 +91,13 @@ def settled_numerics(
         measure: called at most once in the life of `file`.
 
     Raises:
+        ConfigError: they name a GPU that is not there.
         CorruptFile: the kept measurement cannot be read.
     """
     if wanted != "auto":
-        return wanted
+        return _checked(wanted, "name another `numerics.device` in the site file")
     try:
-        return Numerics.model_validate_json(file.read_bytes())
+        kept = Numerics.model_validate_json(file.read_bytes())
     except FileNotFoundError:
         found = measure()
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -73,42 +109,63 @@ def settled_numerics(
             fix="delete the file; it is measured anew, and an unfinished run starts over",
             local_detail=str(file),
         ) from error
+    return _checked(kept, "delete the file of that measurement, and it is measured anew", str(file))
 
 
-def measured(branches: Sequence[Branch], size: int) -> Numerics:
+def _checked(numerics: Numerics, fix: str, where: str = "") -> Numerics:
+    device = torch.device(numerics.device)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"this machine shall compute on {numerics.device}, and PyTorch finds no such GPU",
+            fix=f"see whether `nvidia-smi` and this user find it, or {fix}",
+            local_detail=where,
+        )
+    return numerics
+
+
+def measured(
+    branches: Sequence[Branch], size: int, devices: Sequence[str] | None = None
+) -> Numerics:
     """Measure this machine with the work it will mostly do: images through a frozen front.
 
     Args:
         branches: of a study; the first one's front is timed.
         size: side of its images.
+        devices: to choose from; None: all that are present.
     """
-    return fastest(branches[0].front, torch.zeros(16, 3, size, size))
+    devices = present_devices() if devices is None else devices
+    return fastest(branches[0].front, torch.zeros(16, 3, size, size), devices)
 
 
-def fastest(run: Callable[[Tensor], object], images: Tensor) -> Numerics:
-    """Time a forward pass in every precision and layout, and return the fastest.
+def fastest(front: nn.Module, images: Tensor, devices: Sequence[str]) -> Numerics:
+    """Time a forward pass on every device, in every precision and layout; return the fastest.
 
     Args:
-        run: the work, on images float32 (n, 3, height, width).
+        front: the work, on images float32 (n, 3, height, width).
         images: a typical batch.
+        devices: to choose from.
     """
     timings: dict[Numerics, float] = {}
     available = torch.get_num_threads()
     precisions: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
     with kept_memory():
-        for precision in precisions:
-            for last in (False, True):
-                choice = Numerics(precision=precision, channels_last=last, threads=available)
-                timings[choice] = _seconds(run, laid_out(images, choice), choice)
+        for device, precision, last in product(devices, precisions, (False, True)):
+            choice = Numerics(
+                device=device, precision=precision, channels_last=last, threads=available
+            )
+            with placed(choice, front):
+                timings[choice] = _seconds(front, laid_out(images, choice), choice)
     return min(timings, key=lambda choice: timings[choice])
 
 
-def _seconds(run: Callable[[Tensor], object], images: Tensor, choice: Numerics) -> float:
+def _seconds(front: nn.Module, images: Tensor, choice: Numerics) -> float:
     best = float("inf")
     with torch.inference_mode(), autocast(choice):
-        run(images)  # the first pass pays for memory and for kernels chosen once
+        front(images)  # the first pass pays for memory and for kernels chosen once
         for _ in range(_REPEATS):
+            done(choice)
             start = time.perf_counter()
-            run(images)
+            front(images)
+            done(choice)
             best = min(best, time.perf_counter() - start)
     return best

@@ -42,6 +42,7 @@ def correction(
     """
     mu = schedule.method.mu if isinstance(schedule.method, FedProx) else 0.0
     anchors = [p.detach().clone() for p in parameters] if mu else []
+    steering = {p: added.to(p.device) for p, added in steering.items()}
 
     @torch.no_grad()
     def correct() -> None:

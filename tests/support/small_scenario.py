@@ -11,6 +11,7 @@ from simulations.scenario import load_scenario
 
 PHASES = ("census", "backbones", "fusion", "booster", "calibration", "evaluation")
 SITES = ("north", "south", "west")
+ONE_THREAD = Numerics(threads=1)
 _SCENARIO = """\
 name: small
 study: {study}
@@ -61,12 +62,17 @@ def write_scenario(folder: Path, *arms: str, head_epochs: int = 3, quorum: int =
 
 
 def run_small(
-    scenario: Path, folder: Path, watch: Watch, *, cache: Path | None = None
+    scenario: Path,
+    folder: Path,
+    watch: Watch,
+    *,
+    cache: Path | None = None,
+    numerics: Numerics = ONE_THREAD,
 ) -> RunFolder:
     """Run it, or go on with it, below a folder; with fixed numerics, so that bits repeat."""
-    numerics = folder / "numerics.json"
+    file = folder / "numerics.json"
     folder.mkdir(parents=True, exist_ok=True)
-    numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
-    places = Places(None, None, folder / "runs", cache or folder / "cache", numerics=numerics)
+    file.write_text(numerics.model_dump_json(), encoding="utf-8")
+    places = Places(None, None, folder / "runs", cache or folder / "cache", numerics=file)
     found, study = load_scenario(scenario)
     return simulate(found, study, places, watch, fresh=False)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from pydantic import ValidationError
+from torch import Tensor, nn
 
 from client.site_config import Numerics
 from client.training.numerics import autocast, fastest, laid_out, settled_numerics, threads
-from common.errors import CorruptFile
+from common.errors import ConfigError, CorruptFile
 
 FOUND = Numerics(precision="bfloat16", channels_last=True, threads=3)
 
@@ -34,6 +35,27 @@ def test_what_the_site_file_says_is_neither_measured_nor_kept(tmp_path: Path) ->
     file = tmp_path / "numerics.json"
     assert settled_numerics(FOUND, file, never) == FOUND
     assert not file.exists()
+
+
+ABSENT = Numerics(device="cuda:97")
+
+
+def test_a_gpu_that_is_not_there_is_told_with_what_named_it(tmp_path: Path) -> None:
+    file = tmp_path / "ward-7.json"
+    told = r"compute on cuda:97, and PyTorch finds no such GPU\n.*nvidia-smi"
+    with pytest.raises(ConfigError, match=f"{told}.*numerics.device.* in the site file"):
+        settled_numerics(ABSENT, file, never)
+    file.write_text(ABSENT.model_dump_json())
+    with pytest.raises(ConfigError, match=f"{told}.*delete the file") as caught:
+        settled_numerics("auto", file, never)
+    assert "ward-7" not in str(caught.value)
+    assert caught.value.local_detail == str(file)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "mps", ""])
+def test_a_device_has_one_of_two_names(device: str) -> None:
+    with pytest.raises(ValidationError, match="device"):
+        Numerics(device=device)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +97,17 @@ def test_layout_changes_strides_and_no_value() -> None:
     assert torch.equal(again, images)
 
 
+class Work(nn.Module):
+    """Stands for a front that takes as long as it is told to."""
+
+    def __init__(self, run: Callable[[Tensor], None]) -> None:
+        super().__init__()
+        self.run = run
+
+    def forward(self, images: Tensor) -> None:
+        self.run(images)
+
+
 def is_bfloat16(images: Tensor) -> bool:
     return torch.is_autocast_enabled("cpu")
 
@@ -94,7 +127,7 @@ def test_the_fastest_choice_is_found(precision: str, channels_last: bool) -> Non
     def run(images: Tensor) -> None:
         time.sleep(0.0 if quick(images) else 0.01)
 
-    found = fastest(run, torch.zeros(2, 3, 4, 4))
+    found = fastest(Work(run), torch.zeros(2, 3, 4, 4), ["cpu"])
     assert (found.precision, found.channels_last) == (precision, channels_last)
     assert found.threads == torch.get_num_threads()
 
@@ -109,6 +142,6 @@ def test_a_slow_first_pass_does_not_decide() -> None:
         slow = passes[choice] == 1 if choice == (True, True) else True
         time.sleep(0.01 * slow)
 
-    found = fastest(run, torch.zeros(2, 3, 4, 4))
+    found = fastest(Work(run), torch.zeros(2, 3, 4, 4), ["cpu"])
     assert (found.precision, found.channels_last) == ("bfloat16", True)
     assert len(passes) == 4
