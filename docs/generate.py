@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,8 @@ def _section(name: str, schema: Schema) -> str:
     lines = [f"## {name}", "", str(schema.get("description", "")), ""]
     fields: Mapping[str, Schema] = schema.get("properties", {})
     lines += ["| key | type | default | bounds | meaning |", "| --- | --- | --- | --- | --- |"]
-    for key, field in fields.items():
+    own = _own(name)
+    for key, field in sorted(fields.items(), key=lambda item: item[0] not in own):
         cells = (
             f"`{key}`",
             _type(field),
@@ -160,6 +161,18 @@ def _section(name: str, schema: Schema) -> str:
         escaped = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
         lines.append(f"| {' | '.join(escaped)} |")
     return "\n".join([*lines, ""])
+
+
+def _own(name: str) -> Container[str]:
+    """Return the settings of a model that it does not share with others: they are shown first."""
+    found = [vars(model) for model in _models(BaseModel) if model.__name__ == name]
+    return found[0].get("__annotations__", {}) if found else ()
+
+
+def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
 
 
 def _type(schema: Schema) -> str:

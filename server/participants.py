@@ -4,13 +4,11 @@ import math
 from collections.abc import Sequence
 
 from common.seeds import stream
-from common.study.phases import BackbonesPhase, FusionPhase
+from common.study.phases import Training
 from common.study.schema import Study
 
 
-def drawn(
-    study: Study, phase: BackbonesPhase | FusionPhase, number: int, cohort: Sequence[str]
-) -> list[str]:
+def drawn(study: Study, phase: Training, number: int, cohort: Sequence[str]) -> list[str]:
     """Draw the sites of a round, each as likely as any other (McMahan et al. 2017, algorithm 1).
 
     At least the quorum is drawn. The draw depends on seed, phase, round and cohort alone, so a run

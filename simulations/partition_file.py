@@ -17,6 +17,11 @@ TRUE_LABEL = "true_label"
 _COLUMNS = ("path", "label", "site", "split")
 
 
+def posix(path: str) -> str:
+    """Return an image's path as one writes it on any system."""
+    return Path(path.replace("\\", "/")).as_posix()
+
+
 def partition_csv(rows: Sequence[Row]) -> bytes:
     """Return divided rows as a partition file: one line per image, in the order of the paths.
 

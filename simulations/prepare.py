@@ -168,7 +168,7 @@ def _virtual_sites(
     if not partitioned.is_file():
         rows = divided(scenario, study, images, manifest)
         write_whole(path / "partition.csv", partition_csv(rows))
-        write_partition(_changed(rows, scenario, study, images), partitioned)
+        write_partition(faulty(rows, scenario, study, images), partitioned)
     if scenario.shifts:  # also on going on with a run: the cache may have been deleted
         rows = [dict(row) for _, row in read_table(partitioned, {})]
         write_shifted(rows, scenario.shifts, images, places.cache / _SHIFTED, watch)
@@ -200,8 +200,18 @@ def _virtual_sites(
     return virtual
 
 
-def _changed(rows: list[Row], scenario: Scenario, study: Study, images: Path) -> list[Row]:
-    """Give sites the wrong labels and the shifted images that the scenario says they have."""
+def faulty(rows: list[Row], scenario: Scenario, study: Study, images: Path) -> list[Row]:
+    """Give sites the wrong labels and the shifted images that the scenario says they have.
+
+    Args:
+        rows: with site and part.
+        scenario: what is wrong at which site.
+        study: its seed and classes.
+        images: folder that the rows' paths start at.
+
+    Raises:
+        DataError: an image is not there.
+    """
     if not (scenario.label_noise or scenario.shifts):
         return rows
     place = ImageFolder(images)

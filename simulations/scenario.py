@@ -114,6 +114,12 @@ class Scenario(Strict):
         return self
 
     @property
+    def faults(self) -> dict[str, JsonValue]:
+        """What is wrong with which site's images and labels; empty if nothing is."""
+        told = self.model_dump(mode="json", include={"shifts", "label_noise"})
+        return {name: sites for name, sites in told.items() if sites}
+
+    @property
     def digest(self) -> str:
         """SHA-256, in hex, of what a run computes, with every default filled in.
 

@@ -31,7 +31,56 @@ class CensusPhase(Strict):
     name: Literal["census"] = "census"
 
 
-class BackbonesPhase(Strict):
+class Training(Strict):
+    """What both phases in which sites train a network have in common."""
+
+    name: Literal["backbones", "fusion"]
+    """Which of the phases."""
+    final_rate: float = Field(default=0.1, gt=0, le=1)
+    """Share of the first rate that is left in the last round; it falls along a cosine."""
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Decoupled weight decay (Loshchilov and Hutter 2019)."""
+    batch_size: int = Field(default=32, ge=2)
+    """Examples per optimiser step."""
+    balance: Balance = "none"
+    """`weights`: an image counts inversely to its class's frequency at the site, at most tenfold.
+    `augmentation`: images of rare classes are drawn more often instead, each time another view; a
+    pass stays as long as it is."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of a label that is spread evenly over all classes (Szegedy et al. 2016, section 7)."""
+    mixing: Mixing = "none"
+    """Whether images are mixed with one another."""
+    mixing_alpha: float = Field(default=0.4, gt=0)
+    """Of the beta distribution from which a batch's share is drawn; small values mix little."""
+    averaging: Averaging = Averaging()
+    """What the coordinator makes of the models of the last rounds."""
+    norm_bound: float | None = Field(default=None, gt=0)
+    """Largest Euclidean norm of an update that the coordinator accepts; by default what the
+    optimiser can reach at the round's rate, with the site's examples (common/study/schedule.py)."""
+    method: Method = FedAvg()
+    """What the coordinator makes of the sites' updates, and what a site adds to its gradient."""
+    weights: Weights = "examples"
+    """What a site's update counts: as much as its training images, or as any other site's."""
+    participation: float = Field(default=1.0, gt=0, le=1)
+    """Share of the sites that is drawn for each round by the study's seed; never fewer than the
+    quorum."""
+    participants: int | None = Field(default=None, ge=1)
+    """Number of sites drawn for each round, instead of a share; not below the quorum."""
+    optimizer: Optimizer = "adamw"
+    """What a site trains with. `sgd` has no momentum, and its gradient, decay included, is
+    shortened to `clip`."""
+    clip: float = Field(default=10.0, gt=0)
+    """With `sgd`: Euclidean norm beyond which a batch's gradient is shortened. It bounds how far
+    an update can go."""
+
+    @model_validator(mode="after")
+    def _method_fits(self) -> "Training":
+        if problem := unfit(self.method, self.optimizer, self.weights):
+            raise ValueError(problem)
+        return self
+
+
+class BackbonesPhase(Training):
     """Both backbones, each with its own softmax head: first the heads alone, then the tails."""
 
     name: Literal["backbones"] = "backbones"
@@ -47,55 +96,15 @@ class BackbonesPhase(Strict):
     """Passes over a site's examples in a tail round."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """AdamW rate of the first tail round."""
-    final_rate: float = Field(default=0.1, gt=0, le=1)
-    """Share of the first rate that is left in the last round; it falls along a cosine."""
-    weight_decay: float = Field(default=1e-4, ge=0)
-    """Decoupled weight decay (Loshchilov and Hutter 2019)."""
-    batch_size: int = Field(default=32, ge=2)
-    """Examples per optimiser step."""
     views: int = Field(default=2, ge=1, le=16)
     """Views of each training image: the image itself, and augmented ones."""
-    balance: Balance = "none"
-    """`weights`: an image counts inversely to its class's frequency at the site, at most tenfold.
-    `augmentation`: images of rare classes are drawn more often instead, each time another view; a
-    pass stays as long as it is."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of a label that is spread evenly over all classes (Szegedy et al. 2016, section 7)."""
     mixing: Mixing = "none"
     """`mixup`: each batch is mixed with itself in another order, activations and labels alike
     (Zhang et al. 2018; Verma et al. 2019). `cutmix`: a box of the activations is taken from the
     other image (Yun et al. 2019); heads, which see no maps, are trained with `mixup`."""
-    mixing_alpha: float = Field(default=0.4, gt=0)
-    """Of the beta distribution from which a batch's share is drawn; small values mix little."""
-    averaging: Averaging = Averaging()
-    """What the coordinator makes of the models of the last rounds."""
-    norm_bound: float | None = Field(default=None, gt=0)
-    """Largest Euclidean norm of an update that the coordinator accepts; by default what the
-    optimiser can reach at the round's rate, with the site's examples (common/study/schedule.py)."""
-    method: Method = FedAvg()
-    """What the coordinator makes of the sites' updates, and what a site adds to its gradient."""
-    weights: Weights = "examples"
-    """What a site's update counts: as much as its training images, or as any other site's."""
-    participation: float = Field(default=1.0, gt=0, le=1)
-    """Share of the sites that is drawn for each round by the study's seed; never fewer than the
-    quorum."""
-    participants: int | None = Field(default=None, ge=1)
-    """Number of sites drawn for each round, instead of a share; not below the quorum."""
-    optimizer: Optimizer = "adamw"
-    """What a site trains with. `sgd` has no momentum, and its gradient, decay included, is
-    shortened to `clip`."""
-    clip: float = Field(default=10.0, gt=0)
-    """With `sgd`: Euclidean norm beyond which a batch's gradient is shortened. It bounds how far
-    an update can go."""
-
-    @model_validator(mode="after")
-    def _method_fits(self) -> "BackbonesPhase":
-        if problem := unfit(self.method, self.optimizer, self.weights):
-            raise ValueError(problem)
-        return self
 
 
-class FusionPhase(Strict):
+class FusionPhase(Training):
     """Dense layers H1 and H2 with a temporary softmax head, on concatenated features."""
 
     name: Literal["fusion"] = "fusion"
@@ -105,52 +114,12 @@ class FusionPhase(Strict):
     """Passes over a site's examples in a round."""
     learning_rate: float = Field(default=5e-4, gt=0)
     """AdamW rate of the first round."""
-    final_rate: float = Field(default=0.1, gt=0, le=1)
-    """Share of the first rate that is left in the last round."""
-    weight_decay: float = Field(default=1e-4, ge=0)
-    """Decoupled weight decay."""
-    batch_size: int = Field(default=32, ge=2)
-    """Examples per optimiser step."""
-    balance: Balance = "none"
-    """`weights`: an image counts inversely to its class's frequency at the site, at most tenfold.
-    `augmentation`: images of rare classes are drawn more often instead, each time another view; a
-    pass stays as long as it is."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of a label that is spread evenly over all classes (Szegedy et al. 2016, section 7)."""
     mixing: Literal["none", "mixup"] = "none"
     """`mixup`: each batch is mixed with itself in another order, features and labels alike (Zhang
     et al. 2018; Verma et al. 2019)."""
-    mixing_alpha: float = Field(default=0.4, gt=0)
-    """Of the beta distribution from which a batch's share is drawn; small values mix little."""
-    averaging: Averaging = Averaging()
-    """What the coordinator makes of the models of the last rounds."""
-    norm_bound: float | None = Field(default=None, gt=0)
-    """Largest Euclidean norm of an update that the coordinator accepts; by default what the
-    optimiser can reach at the round's rate, with the site's examples (common/study/schedule.py)."""
     head: Literal["shared", "local"] = "shared"
     """`local`: every site keeps a softmax head of its own (Arivazhagan et al. 2019), which never
     leaves it; H1 and H2 are shared. Such a study has no shared booster."""
-    method: Method = FedAvg()
-    """What the coordinator makes of the sites' updates, and what a site adds to its gradient."""
-    weights: Weights = "examples"
-    """What a site's update counts: as much as its training images, or as any other site's."""
-    participation: float = Field(default=1.0, gt=0, le=1)
-    """Share of the sites that is drawn for each round by the study's seed; never fewer than the
-    quorum."""
-    participants: int | None = Field(default=None, ge=1)
-    """Number of sites drawn for each round, instead of a share; not below the quorum."""
-    optimizer: Optimizer = "adamw"
-    """What a site trains with. `sgd` has no momentum, and its gradient, decay included, is
-    shortened to `clip`."""
-    clip: float = Field(default=10.0, gt=0)
-    """With `sgd`: Euclidean norm beyond which a batch's gradient is shortened. It bounds how far
-    an update can go."""
-
-    @model_validator(mode="after")
-    def _method_fits(self) -> "FusionPhase":
-        if problem := unfit(self.method, self.optimizer, self.weights):
-            raise ValueError(problem)
-        return self
 
 
 class LogGrid(Strict):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from common.asks import CONTROL, NEEDED_PARTS, Ask, Stage, work_of
 from common.study.methods import FedAvg, Method, Optimizer, Scaffold
-from common.study.phases import BackbonesPhase, Balance, FusionPhase, Mixing
+from common.study.phases import BackbonesPhase, Balance, FusionPhase, Mixing, Training
 from common.study.schema import Study
 
 _FEDAVG = FedAvg()
@@ -63,9 +63,7 @@ def schedule_of(study: Study, stage: Stage, number: int) -> Schedule:
     return _schedule(backbones, epochs, rate, len(study.network.backbones))
 
 
-def _schedule(
-    phase: BackbonesPhase | FusionPhase, epochs: int, rate: float, networks: int
-) -> Schedule:
+def _schedule(phase: Training, epochs: int, rate: float, networks: int) -> Schedule:
     return Schedule(
         epochs, phase.batch_size, rate, phase.weight_decay, phase.balance,
         phase.optimizer, phase.clip, phase.method, networks,

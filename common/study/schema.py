@@ -23,6 +23,7 @@ from common.study.phases import (
     FusionPhase,
     Phase,
     ReleasePhase,
+    Training,
 )
 from common.study.strict import Strict
 from common.yaml_file import load_yaml
@@ -122,7 +123,7 @@ class Study(Strict):
         if names != PHASE_ORDER:
             raise ValueError(f"phases must be, in this order: {', '.join(PHASE_ORDER)}")
         for phase in self.phases:
-            if isinstance(phase, BackbonesPhase | FusionPhase):
+            if isinstance(phase, Training):
                 self._check_participants(phase)
         if self.is_personal and self.phase(BoosterPhase).mode != "none":
             raise ValueError(
@@ -136,7 +137,7 @@ class Study(Strict):
             )
         return self
 
-    def _check_participants(self, phase: BackbonesPhase | FusionPhase) -> None:
+    def _check_participants(self, phase: Training) -> None:
         drawn = phase.participants
         if drawn is not None and not self.quorum <= drawn <= len(self.sites):
             raise ValueError(

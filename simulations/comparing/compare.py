@@ -27,7 +27,7 @@ from simulations.comparing.runs import Run, Runner
 from simulations.comparing.statistics import FIGURES, Bootstrap, Counts
 from simulations.comparing.votes import Votes
 from simulations.folds import Fold
-from simulations.prepare import Places, dataset, pinned
+from simulations.prepare import Places, dataset, images_of, pinned
 from simulations.scenario import Scenario
 
 SOFTMAX = "softmax"
@@ -104,16 +104,18 @@ def compare(
     cache = ActivationCache(places.cache, int(places.cache_gb * 1e9))
     try:
         manifest = dataset(scenario, places, watch)
-        material = read_material(scenario, base, manifest, places.out / "data", protocol.images)
+        root, kept = images_of(scenario, places, manifest), places.out / "data"
+        material = read_material(scenario, base, manifest, root, kept, protocol.images)
         sites = {base.sites: material}
         for study in (one.study for one in entrants):
             if study.sites not in sites:
                 named = base.model_copy(update={"sites": study.sites})
-                other = read_material(scenario, named, manifest, places.out / "data")
+                other = read_material(scenario, named, manifest, root, kept)
                 sites[study.sites] = material.at_sites_of(other)
         divisions = _divisions(material, base.seed, protocol, watch)
-        batches = list(_batches(entrants, base, sites, divisions, numbers, places))
-        held = _tried(batches, Runner(scenario, places, cache, watch), watch)
+        runner = Runner(scenario, places, cache, watch)
+        batches = list(_batches(scenario, entrants, base, sites, divisions, numbers, places))
+        held = _tried(batches, runner, watch)
     finally:
         cache.close()
     return _account(scenario, base, entrants, material, protocol, held)
@@ -138,6 +140,7 @@ def _divisions(
 
 
 def _batches(
+    scenario: Scenario,
     entrants: Sequence[Entrant],
     base: Study,
     sites: Mapping[tuple[str, ...], Material],
@@ -156,7 +159,9 @@ def _batches(
                 study = _seeded(settled[digest], seed)
                 variant = own[0].name.partition("/")[0] if _is_variant(own[0], base) else "study"
                 label = f"{variant}-seed{seed + 1}-fold{number}"
-                run = Run(study, sites[study.sites], division[number - 1], label)
+                run = Run(
+                    study, sites[study.sites], division[number - 1], label, scenario.faults
+                )  # fmt: skip
                 yield Batch(run, seed, number, tuple(own))
 
 

@@ -1,7 +1,7 @@
 """What a comparison is made on: a dataset's images, whose site and group stay as they are."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from client.data.groups import join_groups
 from client.data.manifest import read_table
 from common.digests import digest_file, digest_value
-from common.errors import ConfigError
-from common.labels import Vocabulary
 from common.study.schema import Study
 from simulations.comparing.divisions import drawn_folds
 from simulations.division import ByFile
 from simulations.folds import Fold, spread
-from simulations.partition import partition, write_partition
-from simulations.partition_file import Row
-from simulations.scenario import ManifestData, ManifestsData, Scenario
+from simulations.partition import write_partition
+from simulations.partition_file import Row, posix
+from simulations.prepare import divided
+from simulations.scenario import Scenario, SyntheticData
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
     """The images that every arm is tried on."""
 
-    manifest: Path  # of the whole dataset; image paths start at its folder
+    manifest: Path  # of the whole dataset
+    root: Path  # folder that image paths start at
     rows: tuple[Row, ...]  # with the site of each image
     digests: tuple[str, ...]
     groups: tuple[str, ...]  # what must not be split
@@ -45,7 +45,7 @@ class Material:
     @cached_property
     def place(self) -> dict[str, int]:
         """Where an image stands, by its path in the manifest's folder."""
-        return {_path(row): place for place, row in enumerate(self.rows)}
+        return {posix(row["path"]): place for place, row in enumerate(self.rows)}
 
     def divided(self, folds: int, seed: int) -> tuple[Fold, ...]:
         """Draw a division into folds; see `drawn_folds`."""
@@ -59,12 +59,17 @@ class Material:
 
     def at_sites_of(self, other: "Material") -> "Material":
         """Return these images where another division among sites puts them."""
-        rows = tuple(other.rows[other.place[_path(row)]] for row in self.rows)
-        return Material(self.manifest, rows, self.digests, self.groups, self.classes)
+        rows = tuple(other.rows[other.place[posix(row["path"])]] for row in self.rows)
+        return replace(self, rows=rows)
 
 
 def read_material(
-    scenario: Scenario, study: Study, manifest: Path, folder: Path, images: int | None = None
+    scenario: Scenario,
+    study: Study,
+    manifest: Path,
+    root: Path,
+    folder: Path,
+    images: int | None = None,
 ) -> Material:
     """Read a dataset's images and divide them among a study's sites, once for all folds.
 
@@ -75,59 +80,42 @@ def read_material(
         scenario: says how images are divided, and what is kept together.
         study: its seed, sites and labels.
         manifest: the dataset's.
+        root: folder that image paths start at.
         folder: keeps the division, which may take a while to find.
         images: keep at most so many, of every group alike; None: all.
 
     Raises:
-        ConfigError: the scenario changes its sites' images or labels, joins datasets, or names the
-            file of a partition, none of which folds can be made of yet.
         DataError: as `simulations.partition.partition` says.
     """
-    _check_comparable(scenario)
-    own = scenario.data.labels if isinstance(scenario.data, ManifestData) else {}
-    vocabulary = Vocabulary(study.labels.classes, study.labels.words(own))
+    own = {} if isinstance(scenario.data, SyntheticData) else scenario.data.labels
     settings = scenario.partition
+    filed = [digest_file(Path(settings.file))] if isinstance(settings, ByFile) else []
     whole = [row for _, row in read_table(manifest, {})]
     bytes_of = {
-        row["path"]: digest_file(path) if (path := manifest.parent / row["path"]).is_file() else ""
+        row["path"]: digest_file(path) if (path := root / row["path"]).is_file() else ""
         for row in whole
     }
     name = digest_value(
         [settings.model_dump(mode="json"), study.seed, list(study.sites), dict(own),
-         study.labels.model_dump(mode="json"), digest_file(manifest), bytes_of]
+         study.labels.model_dump(mode="json"), digest_file(manifest), bytes_of, *filed]
     )  # fmt: skip
     kept = folder / f"sites-{name[:16]}.csv"
     if not kept.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_partition(partition(manifest, settings, study.seed, study.sites, vocabulary), kept)
+        write_partition(divided(scenario, study, root, manifest), kept)
     with kept.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     digests = [bytes_of[row["path"]] for row in rows]
     links = [[row.get(column) or None for row in rows] for column in settings.together]
-    groups = join_groups([_path(row) for row in rows], *links, [one or None for one in digests])
+    groups = join_groups(
+        [posix(row["path"]) for row in rows], *links, [one or None for one in digests]
+    )
     chosen = range(len(rows)) if images is None else spread(groups, images, seed=0).tolist()
     return Material(
         manifest,
+        root,
         tuple(rows[i] for i in chosen),
         tuple(digests[i] for i in chosen),
         tuple(groups[i] for i in chosen),
         study.labels.classes,
     )
-
-
-def _check_comparable(scenario: Scenario) -> None:
-    told = {
-        "shifts": bool(scenario.shifts),
-        "label_noise": bool(scenario.label_noise),
-        "data.kind: manifests": isinstance(scenario.data, ManifestsData),
-        "partition.by: file": isinstance(scenario.partition, ByFile),
-    }
-    if found := [name for name, is_set in told.items() if is_set]:
-        raise ConfigError(
-            f"a comparison over folds cannot do what this scenario says of {', '.join(found)}",
-            fix="leave that out to compare, or use `leukofed-sim run`",
-        )
-
-
-def _path(row: Row) -> str:
-    return Path(row["path"].replace("\\", "/")).as_posix()

@@ -2,12 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from client.data.cache import ActivationCache
+from client.data.manifest import read_table
 from client.site import Site
 from common.digests import digest_value
 from common.errors import CorruptFile
@@ -25,7 +28,7 @@ from simulations.engines.inprocess import LoopbackGrid
 from simulations.engines.opened import Opened
 from simulations.folds import Fold
 from simulations.partition import write_partition
-from simulations.prepare import Places, Prepared, prepare
+from simulations.prepare import Places, Prepared, faulty, prepare
 from simulations.scenario import POOLED, Scenario
 
 _MODELS = ("federated", "local_only", "pooled")
@@ -43,12 +46,14 @@ class Run:
     material: Material
     fold: Fold
     label: str  # begins the folder's name
+    faults: Mapping[str, JsonValue] = field(default_factory=dict)  # of the scenario
 
     @cached_property
     def name(self) -> str:
         """The folder's name."""
         rows = self.material.parted(self.fold)
-        identity = [self.study.digest, rows, list(self.material.digests)]
+        faults = [dict(self.faults)] if self.faults else []
+        identity = [self.study.digest, rows, list(self.material.digests), *faults]
         return f"{self.label}-{digest_value(identity)[:12]}"
 
 
@@ -110,7 +115,8 @@ class Runner:
         with folder.locked():
             with stopwatch.lap("preparing"):
                 prepared = self._prepared(run, path)
-            ballot = Ballot(path, run.material.manifest.parent)
+            rows = (row for _, row in read_table(path / "manifest.csv", {}))
+            ballot = Ballot(path, prepared.virtual.images, rows)
             train = self._training(prepared, folder, ballot, arms)
             (path / "arms").mkdir(exist_ok=True)
             for arm in arms:
@@ -128,7 +134,9 @@ class Runner:
     def _prepared(self, run: Run, path: Path) -> Prepared:
         """Prepare a run on its fold; compute as the first run of the comparison does."""
         if not (path / "manifest.csv").is_file():
-            write_partition(run.material.parted(run.fold), path / "manifest.csv")
+            material = run.material
+            rows = faulty(material.parted(run.fold), self._scenario, run.study, material.root)
+            write_partition(rows, path / "manifest.csv")
         common = self._places.out / "numerics.json"
         places = replace(self._places, numerics=common) if common.is_file() else self._places
         prepared = prepare(

@@ -1,7 +1,7 @@
 """What the images of a fold were taken for, kept on disk image by image."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from common.asks import EVALUATED, Part
 from common.errors import RunStopped
 from common.study.strict import Strict
 from common.whole_file import write_whole
+from simulations.partition_file import SOURCE, posix
 
 TREES = "booster"
 """The classifier that an arm is judged by, where it has two."""
@@ -40,13 +41,16 @@ class Ballot:
     Args:
         folder: of one run.
         images: folder that image paths start at.
+        rows: of the run's manifest; an image that a scanner changed is known by the path that it
+            has in the dataset.
     """
 
-    def __init__(self, folder: Path, images: Path) -> None:
+    def __init__(self, folder: Path, images: Path, rows: Iterable[Mapping[str, str]]) -> None:
         self.arm = ""
         """Whose predictions are taken."""
         self._folder = folder / "predicted"
         self._images = images.resolve()
+        self._names = {posix(row["path"]): posix(row.get(SOURCE) or row["path"]) for row in rows}
 
     def take(
         self,
@@ -56,7 +60,8 @@ class Ballot:
         likely: Mapping[Any, NDArray[np.float64]],
     ) -> None:
         """Keep the likeliest class of each example, by classifier."""
-        paths = [e.image.resolve().relative_to(self._images).as_posix() for e in examples]
+        files = [e.image.resolve().relative_to(self._images).as_posix() for e in examples]
+        paths = [self._names[file] for file in files]
         found = {
             str(name): dict(zip(paths, rows.argmax(axis=1).tolist() if len(rows) else [],
                                 strict=True))

@@ -69,8 +69,10 @@ def fronts_counted() -> Iterator[Counter[int]]:
 class Bench:
     """A folder with a scenario, in which comparisons are made."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, faults: str = "") -> None:
         self.scenario = write_scenario(home, head_epochs=1)
+        with self.scenario.open("a", encoding="utf-8") as file:
+            file.write(faults)
         self.variants = home / "variants.yaml"
         self.variants.write_text("wide: {network: {h2: 16}}\n")
         self.numerics = home / "numerics.json"
@@ -232,3 +234,31 @@ def test_one_fold_on_validation_shows_no_test_image(
     assert found.images == sum(row["split"] == "validation" for row in rows)
     assert found.folds == (2,)
     assert len(found.arms["wide"].macro_f1.by_fold[0]) == 1
+
+
+def test_sites_keep_their_scanner_and_their_wrong_labels_in_every_fold(
+    bench: Bench, first: tuple[Comparison, int, str], tmp_path: Path
+) -> None:
+    """What is predicted is told under an image's own path, and held against its true label."""
+    odd = Bench(tmp_path, "shifts: {north: {blur: 1.5}}\nlabel_noise: {south: {share: 0.5}}\n")
+    found, _, _ = odd.compared("colour_only")
+    plain = first[0].arms["colour_only"].macro_f1
+    assert found.images == first[0].images
+    assert found.arms["colour_only"].macro_f1.by_fold != plain.by_fold
+    truth: list[str] = []
+    taken: list[int] = []
+    for fold in (1, 2):
+        rows = odd.rows(f"study-seed1-fold{fold}")
+        same = bench.rows(f"study-seed1-fold{fold}")
+        assert [row["source"] for row in rows] == [row["path"] for row in same]
+        assert {row["site"] for row in rows if row["path"].startswith("shift-")} == {"north"}
+        wrong = [row for row in rows if row["label"] != row["true_label"]]
+        assert {(row["site"], row["split"]) for row in wrong} == {("south", "train")}
+        predicted = odd.predicted(f"study-seed1-fold{fold}", "colour_only")["probe"]
+        label = {row["source"]: row["true_label"] for row in rows if row["split"] == "test"}
+        assert set(predicted) == set(label)
+        truth += [label[path] for path in predicted]
+        taken += list(predicted.values())
+    classes = Study.model_validate(found.study).labels.classes
+    expected = f1_score(truth, [classes[number] for number in taken], average="macro")
+    assert found.arms["colour_only"].macro_f1.mean == pytest.approx(expected)

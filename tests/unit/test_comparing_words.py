@@ -129,7 +129,8 @@ def test_a_terminal_shows_one_bar_over_all_trials() -> None:
 
 
 def test_predictions_are_kept_by_path_and_a_lost_site_is_told(tmp_path: Path) -> None:
-    ballot = Ballot(tmp_path / "run", tmp_path)
+    rows = [{"path": "a/0.png"}, {"path": "a\\1.png", "source": "b\\1.png"}]
+    ballot = Ballot(tmp_path / "run", tmp_path, rows)
     ballot.arm = "federated"
     examples = [Example(tmp_path / "a" / f"{i}.png", 0, "g") for i in range(2)]
     likely = np.log(np.array([[0.1, 0.9], [0.8, 0.2]]))
@@ -137,8 +138,8 @@ def test_predictions_are_kept_by_path_and_a_lost_site_is_told(tmp_path: Path) ->
         ballot.take("north", part, examples, {"booster": likely, "softmax": -likely})
         ballot.take("south", part, [], {"booster": likely[:0], "softmax": likely[:0]})
     votes = ballot.counted(("north", "south"), 3.0)
-    assert votes.of("test") == {"a/0.png": 1, "a/1.png": 0}
-    assert votes.predicted["validation"]["softmax"] == {"a/0.png": 0, "a/1.png": 1}
+    assert votes.of("test") == {"a/0.png": 1, "b/1.png": 0}
+    assert votes.predicted["validation"]["softmax"] == {"a/0.png": 0, "b/1.png": 1}
     with pytest.raises(RunStopped, match="arm federated lost site west"):
         ballot.counted(("north", "west"), 3.0)
 
