@@ -1,14 +1,17 @@
 """The booster's four modes on the same rows: how good, how many bytes, exchanges and seconds.
 
-    python benchmarks/booster_modes.py [--features FILE.npz | --run RUN] [--modes ...] [--tls]
+    python -m benchmarks.booster_modes [--features FILE.npz | --run RUN] [--modes ...] [--draws N]
+    python -m benchmarks.booster_modes --tls
 
 Rows are generated to be like H2 (non-negative, heavy-tailed; three sites of unequal size and
 mixture), or a file's (arrays `train_x`, `train_y`, `train_site`, `test_x`, `test_y`), or the H2
 features that the sites of a finished simulation compute with its model. The coordinator's own
 phase asks the sites' own doors, in this process; no image is touched. Beside it stands XGBoost on
 the pooled rows, unbinned and as bins. The collective's bytes are counted by a relay between the
-members and the place where they meet. With --tls the tests' small scenario runs as a federation of
-real processes, once per mode but the collective: a worker without a network has nobody to meet.
+members and the place where they meet. A tree sees a part of the features, drawn by the study's
+seed: --draws repeats all of it with others, and tells means, and log-loss's deviation. With --tls
+the tests' small scenario runs as a federation of real processes, once per mode but the collective:
+a worker without a network has nobody to meet.
 """
 
 import argparse
@@ -27,6 +30,7 @@ import xgboost
 import yaml
 from numpy.typing import NDArray
 from rich.console import Console
+from scipy.special import softmax
 from sklearn.metrics import f1_score, log_loss
 
 from client.phases import handle
@@ -73,8 +77,8 @@ class Cost:
     cpu_s: float
 
 
-def study_of(rows: Rows, settings: BoosterPhase) -> Study:
-    """Describe a study whose trees read the rows as they are."""
+def study_of(rows: Rows, settings: BoosterPhase, seed: int) -> Study:
+    """Describe a study whose trees read the rows as they are; its seed draws their columns."""
     classes = int(max(rows.pooled[1].max(), rows.test[1].max())) + 1
     phases = tuple(
         settings if p.name == "booster" else BackbonesPhase(views=1) if p.name == "backbones" else p
@@ -82,6 +86,7 @@ def study_of(rows: Rows, settings: BoosterPhase) -> Study:
     )
     return Study(
         name="booster-modes",
+        seed=seed,
         sites=tuple(rows.sites),
         quorum=len(rows.sites),
         labels=LabelSet(name="rows", classes=tuple(f"class {n}" for n in range(classes))),
@@ -181,52 +186,74 @@ def pooled(rows: Rows, rules: Rules, rounds: int, study: Study | None) -> Cost:
     return Cost(margin, 0, 0, 0, after.elapsed - before.elapsed, cpu_s)
 
 
-def in_process(rows: Rows, modes: Sequence[str], settings: Mapping[str, Any]) -> None:
-    """Print a row per mode."""
+def in_process(rows: Rows, modes: Sequence[str], settings: Mapping[str, Any], draws: int) -> None:
+    """Print a row per mode: means over so many draws of the trees' columns."""
     print(
         f"{len(rows.pooled[1])} rows at {len(rows.sites)} sites, {rows.test[0].shape[1]} features; "
-        f"{len(rows.test[1])} rows asked; {os.cpu_count()} cores, xgboost {xgboost.__version__}"
+        f"{len(rows.test[1])} rows asked; {draws} draws of columns; {os.cpu_count()} cores, "
+        f"xgboost {xgboost.__version__}"
     )
     print(
-        f"{'':<24}{'accuracy':>9}{'macro F1':>9}{'log-loss':>9}{'exchanges':>10}{'kB up':>9}"
-        f"{'kB down':>9}{'seconds':>9}{'CPU s':>8}"
+        f"{'':<24}{'accuracy':>9}{'macro F1':>9}{'log-loss':>9}{'+-':>7}{'exchanges':>10}"
+        f"{'kB up':>9}{'kB down':>9}{'seconds':>9}{'CPU s':>8}"
     )
     base = BoosterPhase.model_validate({"input": "concat", **settings})
-    study = study_of(rows, base)
-    rules = Rules(
-        classes=len(study.labels.classes), features=rows.test[0].shape[1],
-        levels=base.grid.levels, depth=base.depth, parallel_trees=base.parallel_trees,
-        eta=base.eta, l2=base.l2, min_child_weight=base.min_child_weight, columns=base.columns,
-        seed=study.seed, columns_by=base.columns_by,
-    )  # fmt: skip
-    _row("pooled xgboost, unbinned", pooled(rows, rules, base.rounds, None), rows)
-    _row("pooled xgboost, bins", pooled(rows, rules, base.rounds, study), rows)
-    arms: list[tuple[str, dict[str, Any]]] = [(mode, {"mode": mode}) for mode in modes]
+    for name, way in _ways(rows, base, modes).items():
+        _row(name, [way(seed) for seed in range(1, draws + 1)], rows)
+
+
+def _ways(rows: Rows, base: BoosterPhase, modes: Sequence[str]) -> dict[str, Callable[[int], Cost]]:
+    """Return what grows the trees of a seed, by name."""
+
+    def rules(seed: int) -> Rules:
+        return Rules(
+            classes=len(study_of(rows, base, seed).labels.classes),
+            features=rows.test[0].shape[1], levels=base.grid.levels, depth=base.depth,
+            parallel_trees=base.parallel_trees, eta=base.eta, l2=base.l2,
+            min_child_weight=base.min_child_weight, columns=base.columns, seed=seed,
+            columns_by=base.columns_by,
+        )  # fmt: skip
+
+    def at_once(seed: int, *, binned: bool) -> Cost:
+        study = study_of(rows, base, seed) if binned else None
+        return pooled(rows, rules(seed), base.rounds, study)
+
+    def among_sites(seed: int, changes: Mapping[str, Any]) -> Cost:
+        study = study_of(rows, base.model_copy(update=changes), seed)
+        with tempfile.TemporaryDirectory(prefix="lkf-modes-") as folder:
+            return measured(rows, study, Path(folder))
+
+    changed: dict[str, dict[str, Any]] = {mode: {"mode": mode} for mode in modes}
     if "bagging" in modes:
         # A sum over the sites of the same steps, each shorter, but not so much as by their number.
         eta = base.eta / len(rows.sites) ** 0.5
-        arms.append((f"bagging, sum, eta {eta:.2f}", {"mode": "bagging", "bagging": "sum",
-                                                      "eta": eta}))  # fmt: skip
+        summed = {"mode": "bagging", "bagging": "sum", "eta": eta}
+        changed[f"bagging, sum, eta {eta:.2f}"] = summed
     if "cyclic" in modes:
         turns = len(rows.sites) * base.rounds
-        arms.append((f"cyclic, {turns} rounds", {"mode": "cyclic", "rounds": turns}))
-    for name, changes in arms:
-        one = study_of(rows, base.model_copy(update=changes))
-        with tempfile.TemporaryDirectory(prefix="lkf-modes-") as folder:
-            _row(name, measured(rows, one, Path(folder)), rows)
+        changed[f"cyclic, {turns} rounds"] = {"mode": "cyclic", "rounds": turns}
+    return {
+        "pooled xgboost, unbinned": partial(at_once, binned=False),
+        "pooled xgboost, bins": partial(at_once, binned=True),
+        **{name: partial(among_sites, changes=changes) for name, changes in changed.items()},
+    }
 
 
-def _row(name: str, cost: Cost, rows: Rows) -> None:
+def _row(name: str, costs: Sequence[Cost], rows: Rows) -> None:
     labels = rows.test[1]
-    powers = np.exp(cost.margin.astype(np.float64) - cost.margin.max(axis=1, keepdims=True))
-    found = cost.margin.argmax(axis=1)
-    loss = log_loss(labels, powers / powers.sum(axis=1, keepdims=True),
-                    labels=np.arange(cost.margin.shape[1]))  # fmt: skip
+    found = [cost.margin.argmax(axis=1) for cost in costs]
+    losses = [
+        log_loss(labels, softmax(cost.margin, axis=1), labels=np.arange(cost.margin.shape[1]))
+        for cost in costs
+    ]
+    accuracy = np.mean([(one == labels).mean() for one in found])
+    macro_f1 = np.mean([f1_score(labels, one, average="macro") for one in found])
+    mean = {f: np.mean([getattr(cost, f) for cost in costs])
+            for f in ("exchanges", "up", "down", "seconds", "cpu_s")}  # fmt: skip
     print(
-        f"{name:<24}{(found == labels).mean():>9.3f}"
-        f"{f1_score(labels, found, average='macro'):>9.3f}"
-        f"{loss:>9.4f}{cost.exchanges:>10}{cost.up / 1e3:>9.1f}{cost.down / 1e3:>9.1f}"
-        f"{cost.seconds:>9.1f}{cost.cpu_s:>8.2f}",
+        f"{name:<24}{accuracy:>9.3f}{macro_f1:>9.3f}{np.mean(losses):>9.4f}{np.std(losses):>7.4f}"
+        f"{mean['exchanges']:>10.0f}{mean['up'] / 1e3:>9.1f}{mean['down'] / 1e3:>9.1f}"
+        f"{mean['seconds']:>9.1f}{mean['cpu_s']:>8.2f}",
         flush=True,
     )
 
@@ -278,7 +305,10 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
                         help="settings of the booster, for example rounds=12 eta=0.4")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the generated rows")
+    parser.add_argument(
+        "--draws", type=int, default=1, help="of the trees' columns: means over them"
+    )
     parser.add_argument("--tls", action="store_true")
     asked = parser.parse_args()
     if asked.tls:
@@ -293,7 +323,7 @@ def main() -> None:
         settings = study.phase(BoosterPhase).model_dump(exclude={"mode", "input"})
     settings |= {name: yaml.safe_load(value) for name, _, value in
                  (one.partition("=") for one in asked.set)}  # fmt: skip
-    in_process(rows, asked.modes, settings)
+    in_process(rows, asked.modes, settings, asked.draws)
 
 
 if __name__ == "__main__":

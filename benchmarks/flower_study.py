@@ -9,7 +9,7 @@ FedAvg takes the mean. One worker at a time, as in the loop.
 
 import os
 import sys
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,17 +19,9 @@ from flwr.server import ServerApp, ServerAppComponents, ServerConfig
 from flwr.server.strategy import FedAvg
 from flwr.simulation import run_simulation
 
-from benchmarks.plain_study import PlainStudy
+from benchmarks.plain_study import PlainStudy, opened
 
 Config = dict[str, Scalar]
-
-
-@lru_cache(maxsize=1)
-def opened(folder: Path) -> PlainStudy:
-    """Open a study once in each process."""
-    study = PlainStudy(folder)
-    study.standardise()
-    return study
 
 
 class Site(NumPyClient):

@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,14 @@ def _hidden(study: PlainStudy, features: Features) -> Features:
     with torch.inference_mode():
         hidden: Features = study.fusion.hidden(torch.from_numpy(features)).numpy()
     return hidden
+
+
+@lru_cache(maxsize=1)
+def opened(folder: Path) -> PlainStudy:
+    """Open a study once in each process; here, where Ray's workers find it by its name."""
+    study = PlainStudy(folder)
+    study.standardise()
+    return study
 
 
 def main() -> None:
