@@ -15,12 +15,12 @@ from client.doctor.finding import Finding, failed, ok, problem, warning
 from client.site_config import Numerics, SiteConfig
 from client.training.numerics import (
     autocast,
-    done,
     fastest,
     laid_out,
     placed,
     present_devices,
     settled_numerics,
+    synchronize,
     threads,
 )
 from common.asks import Part
@@ -238,7 +238,7 @@ def speed_lines(
 def _look(front: nn.Sequential, images: Tensor, numerics: Numerics) -> None:
     with torch.inference_mode(), autocast(numerics):
         front(images)
-    done(numerics)
+    synchronize(numerics)
 
 
 def _step(tail: nn.Sequential, activations: Tensor, numerics: Numerics) -> None:
@@ -246,7 +246,7 @@ def _step(tail: nn.Sequential, activations: Tensor, numerics: Numerics) -> None:
     with autocast(numerics):
         features: Tensor = tail(activations)
     features.float().sum().backward()  # type: ignore[no-untyped-call]
-    done(numerics)
+    synchronize(numerics)
 
 
 def _best(run: Callable[[], object], repeats: int = 2) -> float:

@@ -62,7 +62,7 @@ def present_devices() -> tuple[str, ...]:
     return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
-def done(numerics: Numerics) -> None:
+def synchronize(numerics: Numerics) -> None:
     """Wait until what was asked of the device has been computed; for clocks."""
     if numerics.device != "cpu":
         torch.cuda.synchronize(numerics.device)
@@ -163,9 +163,9 @@ def _seconds(front: nn.Module, images: Tensor, choice: Numerics) -> float:
     with torch.inference_mode(), autocast(choice):
         front(images)  # the first pass pays for memory and for kernels chosen once
         for _ in range(_REPEATS):
-            done(choice)
+            synchronize(choice)
             start = time.perf_counter()
             front(images)
-            done(choice)
+            synchronize(choice)
             best = min(best, time.perf_counter() - start)
     return best
