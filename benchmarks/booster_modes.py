@@ -7,11 +7,11 @@ Rows are generated to be like H2 (non-negative, heavy-tailed; three sites of une
 mixture), or a file's (arrays `train_x`, `train_y`, `train_site`, `test_x`, `test_y`), or the H2
 features that the sites of a finished simulation compute with its model. The coordinator's own
 phase asks the sites' own doors, in this process; no image is touched. Beside it stands XGBoost on
-the pooled rows, unbinned and as bins. The collective's bytes are counted by a relay between the
-members and the place where they meet. A tree sees a part of the features, drawn by the study's
-seed: --draws repeats all of it with others, and tells means, and log-loss's deviation. With --tls
-the tests' small scenario runs as a federation of real processes, once per mode but the collective:
-a worker without a network has nobody to meet.
+the pooled rows: unbinned (`tree_method: exact`), in its own 256 bins, and in the study's. The
+collective's bytes are counted by a relay between the members and the place where they meet. A tree
+sees a part of the features, drawn by the study's seed: --draws repeats all of it with others, and
+tells means, and log-loss's deviation. With --tls the tests' small scenario runs as a federation of
+real processes, once per mode but the collective: a worker without a network has nobody to meet.
 """
 
 import argparse
@@ -169,17 +169,27 @@ def _bins(values: Floats, study: Study) -> NDArray[np.uint8]:
     return bin_features(values, log_grid(grid.lowest, grid.highest, grid.levels))
 
 
-def pooled(rows: Rows, rules: Rules, rounds: int, study: Study | None) -> Cost:
-    """Train XGBoost on all rows, with the collective's draw; as bins, if a study says."""
+def pooled(
+    rows: Rows, rules: Rules, rounds: int, *, exact: bool = False, study: Study | None = None
+) -> Cost:
+    """Train XGBoost on all rows, with the collective's draw.
+
+    Args:
+        rows: of all sites.
+        rules: of the trees.
+        rounds: of boosting.
+        exact: try every value as a threshold, instead of the bounds of XGBoost's own 256 bins.
+        study: take its bins for the values; None: the values as they are.
+    """
     (values, labels), (asked, _) = rows.pooled, rows.test
+    parameters = xgb_parameters(rules, seed_for(rules.seed, "booster", "collective"))
+    if exact:
+        parameters = {k: v for k, v in parameters.items() if k != "max_bin"}
+        parameters["tree_method"] = "exact"
     if study is not None:
         values, asked = (_bins(one, study).astype(np.float32) for one in (values, asked))
     before = os.times()
-    trained = xgboost.train(
-        xgb_parameters(rules, seed_for(rules.seed, "booster", "collective")),
-        xgboost.DMatrix(values, labels, nthread=1),
-        rounds,
-    )
+    trained = xgboost.train(parameters, xgboost.DMatrix(values, labels, nthread=1), rounds)
     after = os.times()
     margin = trained.predict(xgboost.DMatrix(asked), output_margin=True)
     cpu_s = sum(after[:4]) - sum(before[:4])
@@ -214,9 +224,9 @@ def _ways(rows: Rows, base: BoosterPhase, modes: Sequence[str]) -> dict[str, Cal
             columns_by=base.columns_by,
         )  # fmt: skip
 
-    def at_once(seed: int, *, binned: bool) -> Cost:
+    def at_once(seed: int, *, exact: bool = False, binned: bool = False) -> Cost:
         study = study_of(rows, base, seed) if binned else None
-        return pooled(rows, rules(seed), base.rounds, study)
+        return pooled(rows, rules(seed), base.rounds, exact=exact, study=study)
 
     def among_sites(seed: int, changes: Mapping[str, Any]) -> Cost:
         study = study_of(rows, base.model_copy(update=changes), seed)
@@ -233,8 +243,9 @@ def _ways(rows: Rows, base: BoosterPhase, modes: Sequence[str]) -> dict[str, Cal
         turns = len(rows.sites) * base.rounds
         changed[f"cyclic, {turns} rounds"] = {"mode": "cyclic", "rounds": turns}
     return {
-        "pooled xgboost, unbinned": partial(at_once, binned=False),
-        "pooled xgboost, bins": partial(at_once, binned=True),
+        "pooled xgboost, exact": partial(at_once, exact=True),
+        "pooled, xgboost's bins": at_once,
+        "pooled, the study's bins": partial(at_once, binned=True),
         **{name: partial(among_sites, changes=changes) for name, changes in changed.items()},
     }
 
