@@ -7,7 +7,7 @@ Rows are generated to be like H2 (non-negative, heavy-tailed; three sites of une
 mixture), or a file's (arrays `train_x`, `train_y`, `train_site`, `test_x`, `test_y`), or the H2
 features that the sites of a finished simulation compute with its model. The coordinator's own
 phase asks the sites' own doors, in this process; no image is touched. Beside it stands XGBoost on
-the pooled rows: unbinned (`tree_method: exact`), in its own 256 bins, and in the study's. The
+the pooled rows: unbinned (`tree_method: exact`), in bins of its own, and in the study's. The
 collective's bytes are counted by a relay between the members and the place where they meet. A tree
 sees a part of the features, drawn by the study's seed: --draws repeats all of it with others, and
 tells means, and log-loss's deviation. With --tls the tests' small scenario runs as a federation of
@@ -170,7 +170,7 @@ def _bins(values: Floats, study: Study) -> NDArray[np.uint8]:
 
 
 def pooled(
-    rows: Rows, rules: Rules, rounds: int, *, exact: bool = False, study: Study | None = None
+    rows: Rows, rules: Rules, rounds: int, *, bins: int = 256, study: Study | None = None
 ) -> Cost:
     """Train XGBoost on all rows, with the collective's draw.
 
@@ -178,14 +178,14 @@ def pooled(
         rows: of all sites.
         rules: of the trees.
         rounds: of boosting.
-        exact: try every value as a threshold, instead of the bounds of XGBoost's own 256 bins.
+        bins: of XGBoost's own, quantiles; 0: every value is a threshold.
         study: take its bins for the values; None: the values as they are.
     """
     (values, labels), (asked, _) = rows.pooled, rows.test
     parameters = xgb_parameters(rules, seed_for(rules.seed, "booster", "collective"))
-    if exact:
-        parameters = {k: v for k, v in parameters.items() if k != "max_bin"}
-        parameters["tree_method"] = "exact"
+    parameters |= {"max_bin": bins} if bins else {"tree_method": "exact"}
+    if not bins:
+        del parameters["max_bin"]
     if study is not None:
         values, asked = (_bins(one, study).astype(np.float32) for one in (values, asked))
     before = os.times()
@@ -196,7 +196,13 @@ def pooled(
     return Cost(margin, 0, 0, 0, after.elapsed - before.elapsed, cpu_s)
 
 
-def in_process(rows: Rows, modes: Sequence[str], settings: Mapping[str, Any], draws: int) -> None:
+def in_process(
+    rows: Rows,
+    modes: Sequence[str],
+    settings: Mapping[str, Any],
+    draws: int,
+    own_bins: Sequence[int],
+) -> None:
     """Print a row per mode: means over so many draws of the trees' columns."""
     print(
         f"{len(rows.pooled[1])} rows at {len(rows.sites)} sites, {rows.test[0].shape[1]} features; "
@@ -208,11 +214,13 @@ def in_process(rows: Rows, modes: Sequence[str], settings: Mapping[str, Any], dr
         f"{'kB up':>9}{'kB down':>9}{'seconds':>9}{'CPU s':>8}"
     )
     base = BoosterPhase.model_validate({"input": "concat", **settings})
-    for name, way in _ways(rows, base, modes).items():
+    for name, way in _ways(rows, base, modes, own_bins).items():
         _row(name, [way(seed) for seed in range(1, draws + 1)], rows)
 
 
-def _ways(rows: Rows, base: BoosterPhase, modes: Sequence[str]) -> dict[str, Callable[[int], Cost]]:
+def _ways(
+    rows: Rows, base: BoosterPhase, modes: Sequence[str], own_bins: Sequence[int]
+) -> dict[str, Callable[[int], Cost]]:
     """Return what grows the trees of a seed, by name."""
 
     def rules(seed: int) -> Rules:
@@ -224,9 +232,9 @@ def _ways(rows: Rows, base: BoosterPhase, modes: Sequence[str]) -> dict[str, Cal
             columns_by=base.columns_by,
         )  # fmt: skip
 
-    def at_once(seed: int, *, exact: bool = False, binned: bool = False) -> Cost:
+    def at_once(seed: int, *, bins: int = 256, binned: bool = False) -> Cost:
         study = study_of(rows, base, seed) if binned else None
-        return pooled(rows, rules(seed), base.rounds, exact=exact, study=study)
+        return pooled(rows, rules(seed), base.rounds, bins=bins, study=study)
 
     def among_sites(seed: int, changes: Mapping[str, Any]) -> Cost:
         study = study_of(rows, base.model_copy(update=changes), seed)
@@ -243,8 +251,8 @@ def _ways(rows: Rows, base: BoosterPhase, modes: Sequence[str]) -> dict[str, Cal
         turns = len(rows.sites) * base.rounds
         changed[f"cyclic, {turns} rounds"] = {"mode": "cyclic", "rounds": turns}
     return {
-        "pooled xgboost, exact": partial(at_once, exact=True),
-        "pooled, xgboost's bins": at_once,
+        "pooled xgboost, exact": partial(at_once, bins=0),
+        **{f"pooled, {n} own bins": partial(at_once, bins=n) for n in own_bins},
         "pooled, the study's bins": partial(at_once, binned=True),
         **{name: partial(among_sites, changes=changes) for name, changes in changed.items()},
     }
@@ -320,6 +328,8 @@ def main() -> None:
     parser.add_argument(
         "--draws", type=int, default=1, help="of the trees' columns: means over them"
     )
+    parser.add_argument("--own-bins", type=int, nargs="+", default=[256], metavar="N",
+                        help="max_bin of XGBoost on the pooled rows")  # fmt: skip
     parser.add_argument("--tls", action="store_true")
     asked = parser.parse_args()
     if asked.tls:
@@ -334,7 +344,7 @@ def main() -> None:
         settings = study.phase(BoosterPhase).model_dump(exclude={"mode", "input"})
     settings |= {name: yaml.safe_load(value) for name, _, value in
                  (one.partition("=") for one in asked.set)}  # fmt: skip
-    in_process(rows, asked.modes, settings, asked.draws)
+    in_process(rows, asked.modes, settings, asked.draws, asked.own_bins)
 
 
 if __name__ == "__main__":
