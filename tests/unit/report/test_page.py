@@ -3,7 +3,6 @@
 import re
 from xml.etree.ElementTree import Element
 
-import pytest
 import yaml
 
 from common.metrics import Arms, RunMetrics, model_arm
@@ -27,27 +26,6 @@ from tests.support.report_reader import (
     table,
     text,
 )
-
-
-@pytest.fixture(scope="module")
-def metrics() -> RunMetrics:
-    return build_metrics()
-
-
-@pytest.fixture(scope="module")
-def page(metrics: RunMetrics) -> Element:
-    return read(metrics)
-
-
-@pytest.fixture(scope="module")
-def bare(metrics: RunMetrics) -> RunMetrics:
-    return RunMetrics(
-        name="bare",
-        study_digest=metrics.study_digest,
-        synthetic=False,
-        classes=metrics.classes,
-        arms=Arms(federated=metrics.arms.federated),
-    )
 
 
 def test_the_tiles_and_facts(metrics: RunMetrics, page: Element) -> None:

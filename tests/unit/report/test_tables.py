@@ -9,7 +9,6 @@ from common.metrics import Arms, RunMetrics
 from tests.support.metrics_builder import (
     CLASSES,
     SITES,
-    build_metrics,
 )
 from tests.support.report_reader import (
     DASH,
@@ -21,27 +20,6 @@ from tests.support.report_reader import (
     text,
     with_interval,
 )
-
-
-@pytest.fixture(scope="module")
-def metrics() -> RunMetrics:
-    return build_metrics()
-
-
-@pytest.fixture(scope="module")
-def page(metrics: RunMetrics) -> Element:
-    return read(metrics)
-
-
-@pytest.fixture(scope="module")
-def bare(metrics: RunMetrics) -> RunMetrics:
-    return RunMetrics(
-        name="bare",
-        study_digest=metrics.study_digest,
-        synthetic=False,
-        classes=metrics.classes,
-        arms=Arms(federated=metrics.arms.federated),
-    )
 
 
 def test_every_arm_stands_in_the_table(metrics: RunMetrics, page: Element) -> None:

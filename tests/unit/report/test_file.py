@@ -5,27 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import RunStopped
-from common.metrics import Arms, RunMetrics
+from common.metrics import RunMetrics
 from server.report.page import render_report, write_report
-from tests.support.metrics_builder import (
-    build_metrics,
-)
-
-
-@pytest.fixture(scope="module")
-def metrics() -> RunMetrics:
-    return build_metrics()
-
-
-@pytest.fixture(scope="module")
-def bare(metrics: RunMetrics) -> RunMetrics:
-    return RunMetrics(
-        name="bare",
-        study_digest=metrics.study_digest,
-        synthetic=False,
-        classes=metrics.classes,
-        arms=Arms(federated=metrics.arms.federated),
-    )
 
 
 def test_the_same_metrics_give_the_same_bytes(metrics: RunMetrics, tmp_path: Path) -> None:
