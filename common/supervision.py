@@ -154,7 +154,7 @@ class Kept:
             self._stopping.set()
             self._end("")
             self._thread.join()
-            self._thread = None
+            self._thread, self._reason = None, ""
 
     def restart(self, reason: str) -> None:
         """End it and all that it started; it is started again.
@@ -167,9 +167,9 @@ class Kept:
     def _end(self, reason: str) -> None:
         with self._lock:
             process = self._process
-            self._reason = reason if process is not None else ""
-        if process is None:
-            return
+            if process is None:  # a reason that was given before still waits to be told
+                return
+            self._reason = reason
         with suppress(ProcessLookupError):
             process.terminate()
         try:

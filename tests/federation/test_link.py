@@ -83,7 +83,6 @@ def test_silent_deaths_are_mended(
             assert time.monotonic() - since < 150, (waiting, seconds, caplog.text)
             time.sleep(0.3)
         assert link.online() == 3
-        told = caplog.text
         link.flwr("supernode", "unregister", hung.node, "own")
         since = time.monotonic()
         wait_until(lambda: UNKNOWN_KEY in hung.health()["words"], 60, "the end of a revoked site")
@@ -91,10 +90,8 @@ def test_silent_deaths_are_mended(
     with capsys.disabled():
         print(", ".join(f"{name} {spent:.0f} s" for name, spent in seconds.items()))
     assert (tmp_path / "second").read_text() == "2 not-a-request"
-    assert "it lives, but has not called the coordinator for" in told
-    # Seen once, on a busy machine: the SuperLink answered a SuperNode 401, and so its ClientApp was
-    # ended with it before it had been silent for long enough.
-    assert "its ClientApp has given no sign of life for" in told or UNKNOWN_KEY in told
+    assert "it lives, but has not called the coordinator for" in caplog.text
+    assert "its ClientApp has given no sign of life for" in caplog.text
     assert "may count as connected for up to 60 s; it is started again in 10 s" in caplog.text
     assert not children(os.getpid(), "flower-")
 

@@ -93,6 +93,31 @@ def test_a_restart_tells_its_reason(
     assert "child: it was silent; it is started again in 0 s" in caplog.text
 
 
+def test_a_restart_that_comes_too_late_takes_no_reason_away(
+    kept: list[Kept], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The child has ended, but one that left its group still holds the pipe of its output."""
+    caplog.set_level(logging.INFO, "leukofed.supervision")
+    holder = "import time; print('holds', flush=True); time.sleep(4)"
+    parent = (
+        f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {holder!r}], "
+        "start_new_session=True); time.sleep(60)"
+    )
+    child = Kept("child", lambda: python(parent), tmp_path / "log", back_off=QUICK,
+                 verdict=lambda ending: Verdict("it ended by itself"))  # fmt: skip
+    kept.append(child)
+    child.start()
+    wait_until(
+        lambda: (tmp_path / "log").exists() and "holds" in (tmp_path / "log").read_text(), 10, "it"
+    )
+    child.restart("it hangs")
+    wait_until(lambda: child.pid is None, 10, "its end")
+    child.restart("it hangs still")
+    wait_until(lambda: child.starts > 1, 10, "the second start")
+    assert "child: it hangs; it is started again" in caplog.text
+    assert "it ended by itself" not in caplog.text
+
+
 def test_it_can_be_started_again_after_a_stop(kept: list[Kept], tmp_path: Path) -> None:
     child = Kept("child", lambda: python("import time; time.sleep(60)"), tmp_path / "log")
     kept.append(child)
