@@ -1,7 +1,6 @@
 """The booster's four modes on the same rows: how good, how many bytes, exchanges and seconds.
 
     python -m benchmarks.booster_modes [--features FILE.npz | --run RUN] [--modes ...] [--draws N]
-    python -m benchmarks.booster_modes --tls
 
 Rows are generated to be like H2 (non-negative, heavy-tailed; three sites of unequal size and
 mixture), or a file's (arrays `train_x`, `train_y`, `train_site`, `test_x`, `test_y`), or the H2
@@ -10,8 +9,7 @@ phase asks the sites' own doors, in this process; no image is touched. Beside it
 the pooled rows: unbinned (`tree_method: exact`), in bins of its own, and in the study's. The
 collective's bytes are counted by a relay between the members and the place where they meet. A tree
 sees a part of the features, drawn by the study's seed: --draws repeats all of it with others, and
-tells means, and log-loss's deviation. With --tls the tests' small scenario runs as a federation of
-real processes, once per mode but the collective: a worker without a network has nobody to meet.
+tells means, and log-loss's deviation. `benchmarks.booster_tls` asks real processes.
 """
 
 import argparse
@@ -56,11 +54,8 @@ from server.progress import PlainProgress
 from server.rounds import Rounds
 from server.run_folder import RunFolder
 from simulations.engines.inprocess import LoopbackGrid
-from simulations.prepare import Places
 from tests.support.booster_rows import Floats, Rows, RowsSite, generated, of_file, of_run
 from tests.support.relay import Line, Relay
-from tests.support.run_federation import conduct, end_by_signal, federation_of, prepared_run
-from tests.support.small_scenario import write_scenario
 
 MODES: tuple[BoosterMode, ...] = ("histogram", "bagging", "cyclic", "collective")
 
@@ -277,44 +272,6 @@ def _row(name: str, costs: Sequence[Cost], rows: Rows) -> None:
     )
 
 
-def over_tls(modes: Sequence[str]) -> None:
-    """Run the small scenario as a federation, once per mode, and print a row for its booster."""
-    print(f"{'over TLS':<24}{'exchanges':>10}{'s each':>9}{'seconds':>9}{'kB up':>9}{'kB down':>9}")
-    for mode in modes:
-        with tempfile.TemporaryDirectory(prefix="lkf-run-") as name:
-            folder = Path(name)
-            folder.chmod(0o755)
-            scenario = write_scenario(folder)
-            document = yaml.safe_load(scenario.read_text(encoding="utf-8"))
-            document["settings"]["phases"]["booster"] = {"rounds": 6, "depth": 4, "mode": mode}
-            scenario.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-            numerics = folder / "numerics.json"
-            numerics.write_text(Numerics(threads=1).model_dump_json(), encoding="utf-8")
-            places = Places(None, None, folder / "runs", folder / "cache", numerics=numerics)
-            console = Console(stderr=True)
-            found, prepared, run = prepared_run(scenario, places, console)
-            federation = federation_of(found, prepared, run)
-            with federation:
-                ended = conduct(federation, console)
-            if ended != "finished:completed":
-                raise SystemExit(f"the run ended as {ended}")
-            events = [
-                event
-                for event in read_record(run.path / "record.jsonl")
-                if event["event"] == "exchange" and event["phase"] == "booster"
-            ]
-        seconds = sum(float(event["seconds"]) for event in events)
-        up, down = (
-            sum(sum(event[way].values()) for event in events) / len(prepared.study.sites) / 1e3
-            for way in ("bytes_up", "bytes_down")
-        )
-        print(
-            f"{mode:<24}{len(events):>10}{seconds / len(events):>9.2f}{seconds:>9.1f}"
-            f"{up:>9.1f}{down:>9.1f}",
-            flush=True,
-        )
-
-
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -330,12 +287,7 @@ def main() -> None:
     )
     parser.add_argument("--own-bins", type=int, nargs="+", default=[256], metavar="N",
                         help="max_bin of XGBoost on the pooled rows")  # fmt: skip
-    parser.add_argument("--tls", action="store_true")
     asked = parser.parse_args()
-    if asked.tls:
-        end_by_signal()
-        over_tls([mode for mode in asked.modes if mode != "collective"])
-        return
     rows, settings = generated(asked.seed), dict[str, Any]()
     if asked.features:
         rows = of_file(asked.features)

@@ -113,9 +113,8 @@ def compare(
                 other = read_material(scenario, named, manifest, root, kept)
                 sites[study.sites] = material.at_sites_of(other)
         divisions = _divisions(material, base.seed, protocol, watch)
-        runner = Runner(scenario, places, cache, watch)
         batches = list(_batches(scenario, entrants, base, sites, divisions, numbers, places))
-        held = _tried(batches, runner, watch)
+        held = _tried(batches, Runner(scenario, places, cache, watch), watch)
     finally:
         cache.close()
     return _account(scenario, base, entrants, material, protocol, held)
