@@ -14,97 +14,23 @@ import pytest
 import xgboost
 from numpy.typing import NDArray
 
-from client.boosting import gradients, level_sums, softmax
-from common.boosting.grid import bin_features, log_grid
-from common.boosting.growing import grow, start_round
+from client.boosting import gradients
 from common.boosting.rules import Rules
 from common.boosting.sampling import drawn_columns
-from common.boosting.trees import LEAF, Forest, Tree, margins, positions
-from common.boosting.xgb_model import write_model
-
-GRID = log_grid(0.01, 32.0, 32)
-PLAIN = Rules(
-    classes=4,
-    features=12,
-    levels=32,
-    depth=4,
-    parallel_trees=1,
-    eta=0.3,
-    l2=1.0,
-    min_child_weight=1.0,
-    columns=1.0,
-    seed=11,
+from common.boosting.trees import LEAF, Forest, Tree, margins
+from tests.support.small_forest import (
+    PLAIN,
+    Rows,
+    grow_forest,
+    partition,
+    pooled_rows,
+    xgboost_parameters,
 )
-Rows = tuple[NDArray[np.uint8], NDArray[np.int64]]
-Sites = list[Rows]
-
-
-def features_and_labels(seed: int, rows: int = 500) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """ReLU-like features, a third of them zero, of which the first four tell the class."""
-    chance = np.random.default_rng(seed)
-    values = np.maximum(chance.normal(0.4, 1.0, (rows, PLAIN.features)), 0)
-    labels = np.argmax(values[:, :4] + chance.normal(0, 0.7, (rows, 4)), axis=1)
-    return (values * chance.uniform(0.2, 5.0, PLAIN.features)).astype(np.float32), labels
-
-
-def pooled_rows(seed: int) -> Rows:
-    values, labels = features_and_labels(seed)
-    return bin_features(values, GRID), labels
-
-
-def partition(rows: Rows, kind: str, seed: int) -> Sites:
-    """Random; or skewed by class, the last of the three sites lacking class 0 entirely."""
-    bins, labels = rows
-    chance = np.random.default_rng(seed)
-    owner = chance.integers(0, 3, len(labels))
-    if kind == "skewed":
-        shares = chance.dirichlet([0.4] * 3, PLAIN.classes)
-        owner = np.array([chance.choice(3, p=shares[label]) for label in labels])
-        owner[(labels == 0) & (owner == 2)] = 0
-    return [(bins[owner == site], labels[owner == site]) for site in range(3)]
-
-
-def grow_forest(rules: Rules, sites: Sites, rounds: int) -> Forest:
-    forest = Forest(())
-    for round_ in range(1, rounds + 1):
-        state = start_round(rules, round_)
-        while state.plan(rules) is not None:
-            sums = [
-                level_sums(
-                    bins,
-                    labels,
-                    rules=rules,
-                    forest=forest,
-                    partial=state.partial,
-                    round_=round_,
-                    level=state.level,
-                )
-                for bins, labels in sites
-            ]
-            state = grow(rules, state, np.sum(sums, axis=0))
-        forest = forest + state.partial
-    return forest
 
 
 def rounds_of(forest: Forest, rules: Rules) -> Iterator[tuple[Forest, tuple[Tree, ...]]]:
     for first in range(0, len(forest.trees), rules.trees):
         yield Forest(forest.trees[:first]), forest.trees[first : first + rules.trees]
-
-
-def xgboost_parameters(rules: Rules) -> dict[str, Any]:
-    return {
-        "objective": "multi:softprob",
-        "num_class": rules.classes,
-        "base_score": 0.0,
-        "tree_method": "hist",
-        "max_bin": 256,
-        "max_depth": rules.depth,
-        "eta": rules.eta,
-        "lambda": rules.l2,
-        "min_child_weight": rules.min_child_weight,
-        "num_parallel_tree": rules.parallel_trees,
-        "nthread": 1,
-    }
 
 
 def xgboost_round(
@@ -293,67 +219,3 @@ def brute_force_gains(
                 gains[column, level] = sum(a**2 / (b + rules.l2) for a, b in sides)
     whole: float = g.sum() ** 2 / (h.sum() + rules.l2)
     return gains - whole
-
-
-@pytest.mark.parametrize("encoding", ["ubj", "json"])
-def test_the_written_model_predicts_what_the_table_says(encoding: Any) -> None:
-    rules = replace(PLAIN, columns=0.5, parallel_trees=3, eta=0.6)
-    values, labels = features_and_labels(9)
-    values[:40, 0] = np.resize(GRID.edges, 40)  # rows that lie on an edge
-    values[40:80, 1] = np.resize(np.nextafter(GRID.edges, np.float32(0)), 40)
-    values[80, :] = 1e6
-    bins = bin_features(values, GRID)
-    forest = grow_forest(rules, [(bins, labels)], 3)
-    model = write_model(
-        forest, GRID, rules=rules, classes=["Benign", "Early", "Pre", "Pro"], encoding=encoding
-    )
-    booster = xgboost.Booster()
-    booster.load_model(bytearray(model))
-    data = xgboost.DMatrix(values)
-    mine = margins(forest, bins, rules)
-    np.testing.assert_allclose(booster.predict(data, output_margin=True), mine, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(booster.predict(data), softmax(mine), rtol=0, atol=1e-6)
-    assert booster.num_boosted_rounds() == 3
-    assert booster.num_features() == rules.features
-    settings = json.loads(booster.save_config())["learner"]["gradient_booster"]
-    assert settings["gbtree_model_param"]["num_parallel_tree"] == "3"
-    assert booster.attr("classes") == '["Benign", "Early", "Pre", "Pro"]'
-    first = booster.predict(data, output_margin=True, iteration_range=(0, 1))
-    only = margins(Forest(forest.trees[: rules.trees]), bins, rules)
-    np.testing.assert_allclose(first, only, rtol=0, atol=1e-6)
-    leaves = booster.predict(data, pred_leaf=True).reshape(len(values), -1)
-    fallen = np.stack([positions(tree, bins) for tree in forest.trees], axis=1)
-    np.testing.assert_array_equal(leaves, fallen)
-
-
-def test_the_written_model_tells_gain_and_cover() -> None:
-    rows = pooled_rows(10)
-    forest = grow_forest(PLAIN, [rows], 3)
-    model = write_model(forest, GRID, rules=PLAIN, classes=["a", "b", "c", "d"])
-    booster = xgboost.Booster()
-    booster.load_model(bytearray(model))
-    feature = np.concatenate([tree.feature for tree in forest.trees])
-    for kind, column in {"gain": "gain", "cover": "hessian"}.items():
-        values = np.concatenate([getattr(tree, column) for tree in forest.trees])
-        expected = {f"f{f}": values[feature == f].mean() for f in np.unique(feature) if f != LEAF}
-        scores = booster.get_score(importance_type=kind)
-        assert set(scores) == set(expected)
-        np.testing.assert_allclose(
-            [scores[name] for name in expected], list(expected.values()), rtol=1e-5
-        )
-
-
-def test_a_written_model_can_be_trained_on() -> None:
-    """Whoever has pooled rows can go on from a release: the model is an ordinary one."""
-    values, labels = features_and_labels(12)
-    forest = grow_forest(PLAIN, [(bin_features(values, GRID), labels)], 2)
-    start = xgboost.Booster(
-        model_file=bytearray(write_model(forest, GRID, rules=PLAIN, classes=["a", "b", "c", "d"]))
-    )
-    data = xgboost.DMatrix(values, labels)
-    longer = xgboost.train(xgboost_parameters(PLAIN), data, 2, xgb_model=start)
-    assert longer.num_boosted_rounds() == 4
-    np.testing.assert_array_equal(
-        longer.predict(data, output_margin=True, iteration_range=(0, 2)),
-        start.predict(data, output_margin=True),
-    )
