@@ -2,17 +2,14 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,16 +17,14 @@ from click.testing import CliRunner
 
 from server.certificates import Issued, issue
 from server.cli.main import main
-from server.control import SUPERLINK, flower_environment, flwr
-from server.federation import Federation
+from server.control import flower_environment
 from server.front import PATHS, admitted_keys, front_process
 from server.health import front_answers
 from server.left_behind import descendants
 from server.link_database import size_bytes
 from server.services import Services
-from server.services_file import ServicesNow, read_services
+from server.services_file import read_services
 from server.sites import admitted_sites, nodes
-from server.sole_service import is_served
 from tests.support.coordinator_folder import write_entry, write_folder
 from tests.support.keys import site_node_key
 from tests.support.operated import enter
@@ -40,10 +35,11 @@ from tests.support.processes import (
     Process,
     children,
     command_line,
-    free_port,
     resident_bytes,
     wait_until,
 )
+from tests.support.served import Running, admitted, is_online, served
+from tests.support.strangers import ALL_PATHS, FUZZ
 
 HAS_NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is not None
 pytestmark = [
@@ -53,36 +49,6 @@ pytestmark = [
 needs_outside = pytest.mark.skipif(
     not can_go_outside(), reason="making a network namespace and a cable to it takes root"
 )
-
-
-@dataclass(frozen=True)
-class Running:
-    """A federation that is being served."""
-
-    federation: Federation
-    start: Process
-
-    @property
-    def now(self) -> ServicesNow:
-        found = read_services(self.federation)
-        assert found is not None, self.start.text()
-        return found
-
-    @property
-    def link(self) -> int:
-        number = self.now.link.pid
-        assert number is not None
-        return number
-
-    @property
-    def link_log(self) -> str:
-        return (self.federation.logs / "superlink.log").read_text(encoding="utf-8")
-
-    @property
-    def refusals(self) -> Counter[str]:
-        """What the front answered when it refused, by number."""
-        text = (self.federation.front / "front.log").read_text(encoding="utf-8")
-        return Counter(re.findall(r" (4\d\d|5\d\d) [A-Z]+ ", text))
 
 
 @pytest.fixture(scope="module")
@@ -97,26 +63,8 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside | None
 @pytest.fixture(scope="module")
 def running(outside: Outside | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     hosts = ("127.0.0.1", "localhost") if outside is None else (HERE, "127.0.0.1")
-    federation = write_folder(tmp_path_factory.mktemp("coordinator") / "federation", *hosts)
-    file = federation.path / "federation.yaml"
-    file.write_text(
-        file.read_text("utf-8").replace("database_mb: 1000", "database_mb: 10"), "utf-8"
-    )
-    start = Process(
-        [BIN / "leukofed-server", "start", "--federation", federation.path],
-        federation.path / "printed.log",
-    ).start()
-    try:
-        begun = time.monotonic()
-        wait_until(lambda: is_served(federation) or not start.is_alive, 60, "its lock")
-        early = flwr(federation, "supernode", "list", SUPERLINK)  # it waits until there is a link
-        assert early["nodes"] == []
-        wait_until(lambda: "ready: " in start.text() or not start.is_alive, 120, "front and link")
-        assert start.is_alive, start.text()
-        print(f"ready after {time.monotonic() - begun:.1f} s")
-        yield Running(federation, start)
-    finally:
-        start.stop(60)
+    with served(tmp_path_factory.mktemp("coordinator") / "federation", *hosts) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -124,30 +72,8 @@ def node(
     running: Running, outside: Outside | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Process]:
     """An admitted site's SuperNode, on the other machine if there is one."""
-    federation, folder = running.federation, tmp_path_factory.mktemp("north")
-    key = site_node_key(folder / "node.key")
-    flwr(federation, "supernode", "register", folder / "node.pub", SUPERLINK, "--name", "north")
-    write_entry(federation, "north", key)
-    wait_until(lambda: "front reloaded" in running.start.text(), 20, "the reload")
-    wall = [] if outside is None else outside.wall()
-    address = federation.settings.address
-    found = Process(
-        [*wall, BIN / "flower-supernode", "--superlink", address, "--root-certificates",
-         federation.authority, "--auth-supernode-private-key", folder / "node.key", "--port",
-         free_port],
-        folder / "node.log",
-        {"FLWR_HOME": str(folder)},
-    ).start()  # fmt: skip
-    try:
-        wait_until(lambda: is_online(federation), 60, "the node")
+    with admitted(running, tmp_path_factory.mktemp("north"), outside) as found:
         yield found
-    finally:
-        found.close()
-
-
-def is_online(federation: Federation) -> bool:
-    nodes = flwr(federation, "supernode", "list", SUPERLINK)["nodes"]
-    return [node["status"] for node in nodes] == ["online"]
 
 
 def test_it_says_what_runs_since_when(running: Running) -> None:
@@ -182,20 +108,6 @@ def test_a_federation_is_served_once(running: Running) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "another `leukofed-server start` serves this federation" in done.stderr
-
-
-ALL_PATHS = """
-import sys, json, ssl, httpx
-from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
-base, ca, key = sys.argv[1:]
-head = {"content-type": "application/protobuf", "flwr-public-key": key}
-context = ssl.create_default_context(cafile=ca)
-with httpx.Client(base_url=base, verify=context, trust_env=False) as site:
-    found = {path: site.post(path, content=kind().SerializeToString(), headers=head).status_code
-             for (_, path), kind in PROTOBUF_REQUEST_TYPES.items()}
-    found |= {path: site.get(path).status_code for path in ("/health", "/docs", "/openapi.json")}
-print(json.dumps(found))
-"""
 
 
 @needs_outside
@@ -252,54 +164,6 @@ def test_flowers_own_command_is_refused_from_outside(
         assert '"success": true' not in done.stdout
         assert done.returncode or '"success": false' in done.stdout
     assert running.refusals["403"] >= 2
-
-
-FUZZ = """
-import sys, json, ssl, random, socket, time, httpx
-from collections import Counter
-host, port, ca = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-paths = sys.argv[4].split(",")
-chance, seen = random.Random(5), Counter()
-context = ssl.create_default_context(cafile=ca)
-
-def opened():
-    return context.wrap_socket(socket.create_connection((host, port), 10), server_hostname=host)
-
-with httpx.Client(base_url=f"https://{host}:{port}", verify=context, trust_env=False) as site:
-    for number in range(600):
-        body = chance.randbytes(chance.choice([0, 10, 1000, 60_000]))
-        key = chance.choice([{}, {"flwr-public-key": chance.randbytes(40).hex()}])
-        head = {"content-type": "application/protobuf"} | key
-        seen[site.post(chance.choice(paths), content=body, headers=head).status_code] += 1
-for size in (7_000_000, 50_000_000_000):
-    with opened() as line:
-        line.sendall(b"POST /v1/fleet/push-object HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: %d"
-                     b"\\r\\n\\r\\n" % size + bytes(1000))
-        seen[line.recv(12)[9:].decode()] += 1
-for number in range(50):  # nonsense where HTTP should be
-    with opened() as line:
-        line.sendall(chance.randbytes(300) + b"\\r\\n\\r\\n")
-        seen[line.recv(12)[9:].decode() or "closed"] += 1
-slow = [opened() for _ in range(100)]
-begun = time.monotonic()
-for line in slow:
-    line.sendall(b"POST /v1/fleet/push-object HTTP/1.1\\r\\nHost: x\\r\\n")
-while time.monotonic() - begun < 8:
-    for line in slow[:50]:
-        line.sendall(b"X: y\\r\\n")  # one header after the other, without end
-    time.sleep(1)
-    meanwhile = httpx.get(f"https://{host}:{port}/health", verify=context, trust_env=False)
-    seen[f"meanwhile {meanwhile.status_code}"] += 1
-for line in slow:
-    line.settimeout(10)
-    try:
-        while line.recv(1000): pass
-    except OSError as error:
-        if isinstance(error, TimeoutError): seen["still open"] += 1
-    line.close()
-seen["slow ones closed within"] = round(time.monotonic() - begun)
-print(json.dumps(seen))
-"""
 
 
 @needs_outside
