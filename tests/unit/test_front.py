@@ -8,9 +8,7 @@ import ssl
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import httpx
 import pytest
@@ -31,6 +29,14 @@ from server.front import (
     write_front,
 )
 from tests.support.coordinator_folder import write_entry, write_folder
+from tests.support.front_sides import (
+    answers,
+    in_the_link_s_place,
+    open_site,
+    open_socket,
+    refuses,
+    shown,
+)
 from tests.support.keys import node_public_key
 from tests.support.processes import Process, wait_until
 from tests.support.walls import CARRIER_USER, GROUP, can_wall, hand_over
@@ -67,47 +73,10 @@ def federation(tmp_path: Path) -> Federation:
     return folder
 
 
-class Link(BaseHTTPRequestHandler):
-    """Stands where the SuperLink does, and tells what reached it."""
-
-    protocol_version = "HTTP/1.1"
-    seen: list[str] = []
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.seen.append(f"{self.path} {len(body)}")
-        self._answer()
-
-    def do_GET(self) -> None:
-        self.seen.append(self.path)
-        self._answer()
-
-    def _answer(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def seen(federation: Federation) -> Iterator[list[str]]:
-    """What reaches the SuperLink's place; it shows the SuperLink's certificate."""
-    Link.seen = []
-    server = ThreadingHTTPServer(("127.0.0.1", federation.settings.link_port), Link)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(
-        federation.link_certificate, federation.link_certificate.with_suffix(".key")
-    )
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield Link.seen
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with in_the_link_s_place(federation) as found:
+        yield found
 
 
 @pytest.fixture
@@ -120,21 +89,6 @@ def front(federation: Federation, seen: list[str]) -> Iterator[Process]:
         yield process
     finally:
         process.close()
-
-
-def open_site(federation: Federation) -> httpx.Client:
-    return httpx.Client(
-        base_url=f"https://127.0.0.1:{federation.settings.port}",
-        verify=ssl.create_default_context(cafile=federation.authority),
-        trust_env=False,
-    )
-
-
-def answers(site: httpx.Client) -> bool:
-    try:
-        return site.get("/health").status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @needs_nginx
@@ -319,28 +273,8 @@ def test_it_needs_no_privilege() -> None:
             process.close()
 
 
-def refuses(site: httpx.Client) -> bool:
-    try:
-        return site.get("/docs").status_code == 403
-    except httpx.HTTPError:
-        return False
-
-
 @needs_nginx
 def test_without_a_front_there_is_nothing_to_reload(federation: Federation) -> None:
     assert not reload_front(federation)
     (federation.front / "nginx.pid").write_text(f"{os.getpid()}\n", encoding="ascii")
     assert front_process(federation) is None  # this process is no nginx
-
-
-def open_socket(federation: Federation) -> ssl.SSLSocket:
-    context = ssl.create_default_context(cafile=federation.authority)
-    plain = socket.create_connection(("127.0.0.1", federation.settings.port), timeout=10)
-    return context.wrap_socket(plain, server_hostname="127.0.0.1")
-
-
-def shown(federation: Federation) -> bytes:
-    with open_socket(federation) as site:
-        found = site.getpeercert(binary_form=True)
-    assert found is not None
-    return found
