@@ -7,6 +7,9 @@ site and features (H2) is varied at a time. Seconds are of processor; how many o
 spent in exchanges is told by the run's own record.
 
     python -m benchmarks.growth
+    python -m benchmarks.growth --engine ray --sites 3 20 100 --images --features
+
+With Ray, memory is that of all its processes; what they share counts in each.
 """
 
 import sys
@@ -34,6 +37,7 @@ def main() -> None:
     made.add_argument("--sites", type=int, nargs="+", default=[SITES, 10, 30, 100])
     made.add_argument("--images", type=int, nargs="*", default=[64, 256], help="of each site")
     made.add_argument("--features", type=int, nargs="*", default=[128, 512], help="H2")
+    made.add_argument("--engine", default="inprocess", choices=["inprocess", "ray"])
     made.add_argument("--repeats", type=int, default=1)
     asked = made.parse_args()
     cases = [
@@ -43,7 +47,7 @@ def main() -> None:
     ]
     figures, peaks = [], []
     for what, sites, images, features in cases:
-        spent = [_run(sites, images, features) for _ in range(asked.repeats)]
+        spent = [_run(sites, images, features, asked.engine) for _ in range(asked.repeats)]
         one = median(lap for lap, _ in spent)
         peaks.append(one.peak_bytes)
         figures += [
@@ -59,7 +63,7 @@ def main() -> None:
     enter(asked, figures, "generated")
 
 
-def _run(sites: int, images: int, features: int) -> tuple[Spent, float]:
+def _run(sites: int, images: int, features: int, engine: str) -> tuple[Spent, float]:
     """Run a scenario of this size; return what it took, and the seconds of its exchanges."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -71,7 +75,7 @@ def _run(sites: int, images: int, features: int) -> tuple[Spent, float]:
         runs = folder / "runs"
         dataset(scenario, Places(None, None, runs, runs / "cache"), Watches())
         command = [Path(sys.executable).with_name("leukofed-sim"), "run", path,
-                   "--numerics", numerics, "--out", runs]  # fmt: skip
+                   "--numerics", numerics, "--out", runs, "--engine", engine]  # fmt: skip
         lap = alone(command)
         events = read_record(runs / "latest" / "record.jsonl")
         return lap, sum(float(e["seconds"]) for e in events if e["event"] == "exchange")
