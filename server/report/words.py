@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from common import durations
 from common.figures import Interval, Number
 
 UNKNOWN = "\N{EN DASH}"
@@ -28,12 +29,8 @@ def span(interval: Interval, write: Callable[[Number], str] = number) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a number of seconds."""
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    """Write a length of time, with tenths of a second below 100."""
+    return f"{seconds:.1f} s" if seconds < 99.95 else durations.duration(seconds)
 
 
 def spoken(name: str) -> str:

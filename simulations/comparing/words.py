@@ -100,7 +100,7 @@ def screen(found: Comparison) -> Table:
             gain.replace(" [", "\n[") + f"\n{than}" * bool(than),
             accuracy.partition(" ")[0],
             softmax,
-            seconds,
+            seconds.replace("min ", "min\n"),
         )
     return table
 
