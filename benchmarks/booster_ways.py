@@ -160,9 +160,8 @@ def pooled(
     """
     (values, labels), (asked, _) = rows.pooled, rows.test
     parameters = xgb_parameters(rules, seed_for(rules.seed, "booster", "collective"))
+    del parameters["max_bin"]
     parameters |= {"max_bin": bins} if bins else {"tree_method": "exact"}
-    if not bins:
-        del parameters["max_bin"]
     if study is not None:
         values, asked = (_bins(one, study).astype(np.float32) for one in (values, asked))
     before = os.times()
