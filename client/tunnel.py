@@ -117,10 +117,11 @@ class Tunnel:
     async def _end(self) -> None:
         if self._server is not None:
             self._server.close()
-        open_ones = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in open_ones:
-            task.cancel()
-        await asyncio.gather(*open_ones, return_exceptions=True)
+        while open_ones := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.sleep(0)  # one that never ran would not close what it was given
+            for task in open_ones:
+                task.cancel()
+            await asyncio.gather(*open_ones, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of the SuperNode's."""
@@ -193,11 +194,11 @@ class Tunnel:
         ]
         try:  # HTTP knows no half-closed connections: the first end to go ends both
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
+        finally:  # the connection first: what waits below may itself be cut short by `close`
+            far[1].transport.abort()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            far[1].transport.abort()
 
     def _tell_trouble(self, trouble: str) -> None:
         if trouble != self._trouble:

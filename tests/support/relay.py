@@ -178,6 +178,7 @@ class Relay:
         self._connections.add(connection)
         self._made += 1
         task = self._loop.create_task(self._serve(connection, reader))
+        task.add_done_callback(lambda _: self._connections.discard(connection))
         connection.tasks.append(task)
 
     async def _serve(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
@@ -199,7 +200,6 @@ class Relay:
             pass
         finally:
             connection.abort()
-            self._connections.discard(connection)
 
     async def _carry(
         self,

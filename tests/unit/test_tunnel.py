@@ -1,7 +1,9 @@
 """The tunnel: one address and no other, counted, limited, and through a hospital's own proxy."""
 
 import base64
+import gc
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -243,6 +245,24 @@ def test_a_close_cuts_what_is_open(at_end: ExitStack, coordinator: Listener) -> 
         exchange(connection, b"hello")
         tunnel.close()
         wait_until(lambda: is_closed(connection), 5, "the end of the connection")
+
+
+def test_a_close_that_meets_other_ends_leaves_nothing_open(
+    at_end: ExitStack, coordinator: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that were just ended are being taken down when the tunnel is closed."""
+    left_open: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: left_open.append(str(told.exc_value)))
+    for _ in range(20):
+        tunnel = opened(at_end, coordinator.address)
+        connections = [connect(tunnel, coordinator.address)[0] for _ in range(8)]
+        for connection in connections:
+            exchange(connection, b"hello")
+        for connection in connections:
+            connection.close()
+        tunnel.close()
+        gc.collect()
+    assert left_open == []
 
 
 def is_closed(connection: socket.socket) -> bool:
