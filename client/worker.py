@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +22,7 @@ from client.sockets import LONGEST_PATH
 from client.state_lock import alone
 from common.errors import ConfigError
 from common.signing import public_key
+from common.stopping import stopped_by
 
 _LOG = logging.getLogger("leukofed.worker")
 _GET_INTERFACE_FLAGS = 0x8913  # SIOCGIFFLAGS of Linux; bit 0 of the flags: it is up
@@ -65,7 +65,7 @@ def serve(config: SiteConfig, approved: Path, carrier: Path, desk: Path) -> None
         )
     key = public_key(config.coordinator)
     studies = ApprovedStudies(approved, key)
-    stopping = _stopped_by_signal()
+    stopping = stopped_by(signal.SIGTERM, signal.SIGINT)
     with alone(config.state), _free(carrier), _free(desk):
         # The work pulses the flight, and the flight runs the work: one has to come first.
         flight: SingleFlight
@@ -120,17 +120,6 @@ def _is_up(interface: str, probe: socket.socket) -> bool:
     except OSError:
         return True
     return bool(struct.unpack_from("16xh", told)[0] & 1)
-
-
-def _stopped_by_signal() -> threading.Event:
-    stopping = threading.Event()
-
-    def stop(*_: object) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return stopping
 
 
 @contextmanager

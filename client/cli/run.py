@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 
 from client.cli.options import SITE
 from common.commands import plain_errors
+from common.stopping import stopped_by
 
 if TYPE_CHECKING:
     from client.site_folder import SiteFolder
@@ -86,10 +86,7 @@ def run(
             "read the images; start as root with --worker-user and --carrier-user, or use the "
             "systemd units"
         )
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    supervisor.run(stopping)
+    supervisor.run(stopped_by(signal.SIGTERM, signal.SIGINT))
 
 
 def _walls(

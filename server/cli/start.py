@@ -3,12 +3,12 @@
 import logging
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import click
 
 from common.commands import plain_errors
+from common.stopping import stopped_by
 from server.cli.options import FEDERATION
 
 
@@ -39,9 +39,7 @@ def start(federation: Path) -> None:
 
     folder = Federation(federation)
     _ = folder.settings  # a folder that is none gets no log
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stopped_by(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     kept = rotated(folder.logs / "start.log")
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s",
